@@ -1,0 +1,22 @@
+"""The one exception that a person can do something about.
+
+A `UserError` says what is wrong, where, with the offending value, and hints at the repair. The
+command line prints it without a traceback and exits 1. Everything else that is raised is a bug.
+"""
+
+
+class UserError(Exception):
+    """Something the user can fix.
+
+    Args:
+        message: what is wrong and where; lower case, values in backticks, no final stop.
+        hint: how to repair it, if there is a way.
+    """
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return self.message if self.hint is None else f"{self.message}\n\nhint: {self.hint}"
