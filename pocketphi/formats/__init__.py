@@ -1,0 +1,1 @@
+"""Model files: read and write them, bounds-checked, NumPy only. Nothing here runs or guesses anything."""
