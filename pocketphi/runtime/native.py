@@ -1,0 +1,355 @@
+"""The engine's handles as Python objects: `NativeModel`, `NativeEngine`, `NativeSession`.
+
+    NativeModel    packed weights of one file, read-only       pp_model
+    NativeEngine   worker threads, scratch, KV page pool        pp_engine
+    NativeSession  one sequence: its length and cached keys     pp_session
+
+Lifetimes are safe in any order: closing a model closes its engines, closing an engine closes its
+sessions, a forgotten object is freed by the garbage collector, and using a closed one raises
+`ValueError`, as a closed file does. An engine works for one thread at a time; calls from several
+threads wait for each other. While the engine works, Python does too: a `CancelFlag` set by another
+thread or by a signal handler ends the step at the next layer.
+"""
+
+import ctypes
+import weakref
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pocketphi.architecture import DecoderConfig
+from pocketphi.errors import UserError
+from pocketphi.runtime import abi
+from pocketphi.runtime.abi import Isa, Positions
+from pocketphi.runtime.cancel import CancelFlag, interruptibly
+from pocketphi.runtime.handles import EngineState, ModelState
+from pocketphi.runtime.machine import available_cores
+
+ProgressCallback = Callable[[int, int], None]
+"""Called with tokens done and tokens in all while a long step works; it must not call the engine."""
+
+LONG_STEP_TOKENS = 16
+"""A step above this many tokens runs beside the main thread, so that signals are handled meanwhile."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NativeTensor:
+    """One packed tensor as the engine takes it. `data` (uint8, 64-byte aligned) stays alive with the model."""
+
+    name: str
+    data: NDArray[np.uint8]
+    format: int
+    group: int
+    rows: int
+    cols: int
+
+
+class NativeModel:
+    """The weights of one model, checked by the engine and shared by its engines.
+
+    Raises:
+        UserError: a name, shape, format or byte count does not fit `config`.
+    """
+
+    def __init__(self, config: DecoderConfig, tensors: Iterable[NativeTensor]) -> None:
+        self.config = config
+        given = list(tensors)
+        packed = (abi.Tensor * len(given))()
+        for slot, tensor in zip(packed, given, strict=True):
+            slot.name = tensor.name.encode()
+            slot.data = tensor.data.ctypes.data
+            slot.num_bytes = tensor.data.nbytes
+            slot.format, slot.group = tensor.format, tensor.group
+            slot.rows, slot.cols = tensor.rows, tensor.cols
+        pointer = ctypes.c_void_p()
+        described = _describe(config)
+        abi.check(abi.library().pp_model_create(ctypes.byref(described), packed, len(given), ctypes.byref(pointer)))
+        self._state = ModelState(pointer.value or 0, [tensor.data for tensor in given])
+        self._finalizer = weakref.finalize(self, self._state.free)
+
+    @property
+    def state(self) -> ModelState:
+        if not self._state.pointer:
+            raise ValueError("the model is closed")
+        return self._state
+
+    def close(self) -> None:
+        """Free the model and every engine on it. A second call does nothing."""
+        self._finalizer()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepItem:
+    """One session's share of a step: tokens to append and the outputs wanted."""
+
+    session: "NativeSession"
+    tokens: Sequence[int] | NDArray[np.int32]
+    logits: Positions = Positions.LAST
+    hidden: Positions = Positions.NONE
+
+
+@dataclass(frozen=True)
+class StepOutput:
+    """(1 or T, V) logits and (1 or T, D) hidden states after the final norm, float32, if asked for."""
+
+    logits: NDArray[np.float32] | None
+    hidden: NDArray[np.float32] | None
+
+
+class NativeEngine:
+    """Worker threads, scratch memory and the page pool for one model.
+
+    Args:
+        model: the weights; kept alive.
+        num_threads: default: the physical cores that this process may use.
+        page_budget_bytes: the most that cached keys and values of all sessions may take.
+        max_batch_tokens: tokens per pass through the layers; changes speed and scratch, never a bit.
+        isa: forces an instruction set, for tests.
+
+    Raises:
+        UserError: an option is out of range, or this machine lacks `isa`.
+    """
+
+    def __init__(
+        self,
+        model: NativeModel,
+        *,
+        num_threads: int | None = None,
+        page_budget_bytes: int,
+        max_batch_tokens: int = 0,
+        isa: Isa = Isa.AUTO,
+    ) -> None:
+        self.model = model
+        self.num_threads = available_cores() if num_threads is None else num_threads
+        if not 1 <= self.num_threads <= 256:
+            raise UserError(f"`threads` is `{num_threads}`", hint="give 1 to 256, or leave it out")
+        options = abi.EngineOptions(
+            struct_size=ctypes.sizeof(abi.EngineOptions),
+            isa=isa,
+            num_threads=self.num_threads,
+            max_batch_tokens=max_batch_tokens,
+            page_budget_bytes=page_budget_bytes,
+        )
+        pointer = ctypes.c_void_p()
+        owner = model.state
+        abi.check(abi.library().pp_engine_create(owner.pointer, ctypes.byref(options), ctypes.byref(pointer)))
+        self._state = EngineState(pointer.value or 0, owner)
+        owner.engines.append(self._state)
+        self._finalizer = weakref.finalize(self, self._state.free)
+
+    @property
+    def isa(self) -> Isa:
+        with self._state.exclusive() as engine:
+            return Isa(abi.library().pp_engine_isa(engine))
+
+    @property
+    def page_bytes(self) -> int:
+        """Bytes of one page of cached keys and values, all layers."""
+        with self._state.exclusive() as engine:
+            return int(abi.library().pp_engine_page_bytes(engine))
+
+    @property
+    def page_positions(self) -> int:
+        """Positions that one page holds."""
+        with self._state.exclusive() as engine:
+            return int(abi.library().pp_engine_page_positions(engine))
+
+    @property
+    def pages_in_use_bytes(self) -> int:
+        with self._state.exclusive() as engine:
+            return int(abi.library().pp_engine_pages_in_use(engine))
+
+    def session(self) -> "NativeSession":
+        """A new, empty sequence."""
+        pointer = ctypes.c_void_p()
+        with self._state.exclusive() as engine:
+            abi.check(abi.library().pp_session_create(engine, ctypes.byref(pointer)))
+            return NativeSession(self, self._state, pointer.value or 0)
+
+    def step(
+        self,
+        items: Sequence[StepItem],
+        *,
+        cancel: CancelFlag | None = None,
+        progress: ProgressCallback | None = None,
+    ) -> list[StepOutput]:
+        """Append every item's tokens and compute what it asks for, all in one pass over the weights.
+
+        Sessions must differ. After any exception the sessions are as before the call.
+
+        Raises:
+            Cancelled: `cancel` was set.
+            UserError: a token or a length is out of range, or the page budget is used up.
+        """
+        if not items:
+            return []
+        flag = CancelFlag() if cancel is None else cancel
+        failure: list[BaseException] = []
+
+        def work() -> list[StepOutput]:
+            with self._state.exclusive() as engine:
+                slots, outputs, kept = self._slots(items)
+                callback = _guarded(progress, flag, failure)
+                status = abi.library().pp_step(engine, slots, len(items), ctypes.byref(flag.word), callback, None)
+                del kept
+                if not failure:
+                    abi.check(status)
+                return outputs
+
+        is_long = sum(len(item.tokens) for item in items) > LONG_STEP_TOKENS or any(
+            item.session.stale(len(item.tokens)) for item in items
+        )
+        outputs = interruptibly(work, flag) if is_long else work()
+        if failure:
+            raise failure[0]
+        return outputs
+
+    def _slots(
+        self, items: Sequence[StepItem]
+    ) -> tuple["ctypes.Array[abi.Item]", list[StepOutput], list[NDArray[np.int32]]]:
+        """The C items, the arrays they write to, and the token arrays that must live as long."""
+        slots = (abi.Item * len(items))()
+        outputs: list[StepOutput] = []
+        kept: list[NDArray[np.int32]] = []
+        for slot, item in zip(slots, items, strict=True):
+            tokens = np.ascontiguousarray(item.tokens, dtype=np.int32)
+            if tokens.ndim != 1 or not len(tokens):
+                raise ValueError(f"a step takes one or more tokens per session, got shape {tokens.shape}")
+            config = self.model.config
+            logits = _rows(item.logits, len(tokens), config.vocab_size)
+            hidden = _rows(item.hidden, len(tokens), config.hidden_size)
+            slot.session = item.session.pointer(self)
+            slot.tokens, slot.num_tokens = tokens.ctypes.data, len(tokens)
+            slot.logits_positions, slot.hidden_positions = item.logits, item.hidden
+            slot.logits = None if logits is None else logits.ctypes.data
+            slot.hidden = None if hidden is None else hidden.ctypes.data
+            kept.append(tokens)
+            outputs.append(StepOutput(logits, hidden))
+        return slots, outputs, kept
+
+    def close(self) -> None:
+        """Free the engine and its sessions. A second call does nothing."""
+        self._finalizer()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class NativeSession:
+    """One sequence and its cached keys and values. Made by `NativeEngine.session` and `fork`."""
+
+    def __init__(self, engine: NativeEngine, state: EngineState, pointer: int) -> None:
+        self.engine = engine
+        self._state = state
+        self._pointer = pointer
+        state.sessions.add(pointer)
+        self._finalizer = weakref.finalize(self, state.dropped.append, pointer)
+
+    def pointer(self, engine: NativeEngine) -> int:
+        """The handle, if it is alive and of `engine`."""
+        if self._pointer not in self._state.sessions or not self._finalizer.alive:
+            raise ValueError("the session is closed")
+        if engine is not self.engine:
+            raise ValueError("the session belongs to another engine")
+        return self._pointer
+
+    @property
+    def length(self) -> int:
+        """Tokens in the sequence."""
+        with self._state.exclusive():
+            return int(abi.library().pp_session_length(self.pointer(self.engine)))
+
+    def stale(self, num_tokens: int) -> int:
+        """Tokens whose keys the next step of `num_tokens` recomputes: LongRoPE's border lies between."""
+        with self._state.exclusive():
+            return int(abi.library().pp_session_stale(self.pointer(self.engine), num_tokens))
+
+    def rewind(self, length: int) -> None:
+        """Forget everything from position `length` on."""
+        with self._state.exclusive():
+            abi.check(abi.library().pp_session_rewind(self.pointer(self.engine), length))
+
+    def fork(self) -> "NativeSession":
+        """A second session with the same tokens, which shares the full pages."""
+        pointer = ctypes.c_void_p()
+        with self._state.exclusive():
+            abi.check(abi.library().pp_session_fork(self.pointer(self.engine), ctypes.byref(pointer)))
+            return NativeSession(self.engine, self._state, pointer.value or 0)
+
+    def step(
+        self,
+        tokens: Sequence[int] | NDArray[np.int32],
+        *,
+        logits: Positions = Positions.LAST,
+        hidden: Positions = Positions.NONE,
+        cancel: CancelFlag | None = None,
+        progress: ProgressCallback | None = None,
+    ) -> StepOutput:
+        """Append `tokens`; see `NativeEngine.step`."""
+        item = StepItem(session=self, tokens=tokens, logits=logits, hidden=hidden)
+        return self.engine.step([item], cancel=cancel, progress=progress)[0]
+
+    def close(self) -> None:
+        """Free the session. A second call does nothing."""
+        if self._finalizer.detach() and self._state.pointer:
+            with self._state.exclusive():
+                self._state.free_session(self._pointer)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _describe(config: DecoderConfig) -> abi.Config:
+    rope = config.rope
+    return abi.Config(
+        struct_size=ctypes.sizeof(abi.Config),
+        hidden_size=config.hidden_size,
+        intermediate_size=config.intermediate_size,
+        num_hidden_layers=config.num_hidden_layers,
+        num_attention_heads=config.num_attention_heads,
+        num_key_value_heads=config.num_key_value_heads,
+        head_dim=config.head_dim,
+        vocab_size=config.vocab_size,
+        max_position_embeddings=config.max_position_embeddings,
+        original_max_position_embeddings=rope.original_max_position_embeddings if rope.is_long else 0,
+        sliding_window=config.sliding_window or 0,
+        tie_word_embeddings=int(config.tie_word_embeddings),
+        rms_norm_eps=config.rms_norm_eps,
+        rope_attention_factor=rope.attention_factor,
+    )
+
+
+def _rows(positions: Positions, num_tokens: int, width: int) -> NDArray[np.float32] | None:
+    if positions == Positions.NONE:
+        return None
+    return np.empty((num_tokens if positions == Positions.ALL else 1, width), np.float32)
+
+
+def _guarded(progress: ProgressCallback | None, cancel: CancelFlag, failure: list[BaseException]) -> object:
+    """`progress` as a C callback; an exception in it ends the step and is kept in `failure`."""
+    if progress is None:
+        return abi.Progress()
+
+    def call(_: object, done: int, total: int) -> None:
+        try:
+            progress(done, total)
+        except BaseException as error:  # noqa: BLE001  nothing may escape into C; `step` raises it again
+            failure.append(error)
+            cancel.set()
+
+    return abi.Progress(call)

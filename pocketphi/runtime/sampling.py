@@ -1,0 +1,139 @@
+"""From logits to the next token: what can be set, and the call of the engine's sampler.
+
+One draw is named by a seed and a counter (the position of the new token), so an answer is the same
+whatever was drawn before it, and the same after an undo. The arithmetic is the engine's
+(`pp_sample`), one for Python, phone and browser.
+"""
+
+import ctypes
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pocketphi.errors import UserError
+from pocketphi.runtime import abi
+
+MAX_SEED = 2**64 - 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplingOptions:
+    """How tokens are chosen. The defaults are greedy."""
+
+    temperature: float = 0.0
+    """0 takes the largest logit; 1 draws from the model's own distribution."""
+    top_k: int = 0
+    """Keep the k likeliest tokens; 0 keeps all."""
+    top_p: float = 1.0
+    """Keep the smallest set of tokens with at least this probability."""
+    min_p: float = 0.0
+    """Drop tokens below this share of the likeliest one's probability."""
+    repetition_penalty: float = 1.0
+    """Divides positive and multiplies negative logits of tokens that the answer already holds."""
+    frequency_penalty: float = 0.0
+    """Subtracted from a token's logit for every time that the answer holds it."""
+    presence_penalty: float = 0.0
+    """Subtracted once if the answer holds the token."""
+    logit_bias: Mapping[int, float] = field(default_factory=dict)
+    """Token id -> added to its logit before everything else."""
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, low, high in (
+            ("temperature", 0.0, 100.0),
+            ("top_p", 0.0, 1.0),
+            ("min_p", 0.0, 1.0),
+            ("repetition_penalty", 0.01, 100.0),
+            ("frequency_penalty", -100.0, 100.0),
+            ("presence_penalty", -100.0, 100.0),
+        ):
+            value = getattr(self, name)
+            if not low <= value <= high or (name == "top_p" and value == 0):
+                raise UserError(f"`{name}` is `{value}`", hint=f"give a number from {low:g} to {high:g}")
+        if not 0 <= self.top_k < 2**32:
+            raise UserError(f"`top_k` is `{self.top_k}`", hint="give a count, or 0 for all tokens")
+        if not 0 <= self.seed <= MAX_SEED:
+            raise UserError(f"`seed` is `{self.seed}`", hint="give a whole number from 0 to 2^64 - 1")
+
+
+class Sampler:
+    """Draws tokens under fixed options.
+
+    Args:
+        options: how.
+        allowed: (V,) booleans, the tokens that may be drawn; None for all.
+    """
+
+    def __init__(self, options: SamplingOptions, allowed: NDArray[np.bool_] | None = None) -> None:
+        self.options = options
+        self._bias_tokens = np.fromiter(options.logit_bias.keys(), np.int32, len(options.logit_bias))
+        self._bias_values = np.fromiter(options.logit_bias.values(), np.float32, len(options.logit_bias))
+        self._allowed = None if allowed is None else _bits(allowed)
+        self._struct = abi.Sampling(
+            struct_size=ctypes.sizeof(abi.Sampling),
+            top_k=options.top_k,
+            temperature=options.temperature,
+            top_p=options.top_p,
+            min_p=options.min_p,
+            repetition_penalty=options.repetition_penalty,
+            frequency_penalty=options.frequency_penalty,
+            presence_penalty=options.presence_penalty,
+            num_bias=len(self._bias_tokens),
+            bias_tokens=self._bias_tokens.ctypes.data,
+            bias_values=self._bias_values.ctypes.data,
+            allowed=None if self._allowed is None else self._allowed.ctypes.data,
+            seed=options.seed,
+        )
+
+    def draw(self, logits: NDArray[np.float32], history: Sequence[int], counter: int) -> tuple[int, float]:
+        """The next token and its log probability in the model's unmodified distribution.
+
+        Args:
+            logits: (V,), contiguous.
+            history: tokens that the penalties count as seen.
+            counter: with the seed, names this draw.
+
+        Raises:
+            UserError: a logit is NaN, none is finite, or no token is allowed.
+        """
+        penalised = self.options.repetition_penalty != 1 or self.options.frequency_penalty != 0
+        if penalised or self.options.presence_penalty != 0:
+            seen = np.asarray(history, np.int32)
+            self._struct.history, self._struct.num_history = seen.ctypes.data, len(seen)
+        self._struct.counter = counter
+        token, logprob = ctypes.c_int32(), ctypes.c_float()
+        abi.check(
+            abi.library().pp_sample(
+                logits.ctypes.data,
+                logits.shape[-1],
+                ctypes.byref(self._struct),
+                ctypes.byref(token),
+                ctypes.byref(logprob),
+            )
+        )
+        return token.value, logprob.value
+
+
+def score(logits: NDArray[np.float32], targets: Sequence[int]) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    """Log probabilities of one target per row of (T, V) logits, and every row's likeliest token."""
+    rows = np.ascontiguousarray(logits, np.float32)
+    wanted = np.ascontiguousarray(targets, np.int32)
+    if rows.ndim != 2 or wanted.shape != (len(rows),):
+        raise ValueError(f"{wanted.shape} targets do not fit {rows.shape} logits")
+    logprobs, best = np.empty(len(rows), np.float32), np.empty(len(rows), np.int32)
+    abi.check(
+        abi.library().pp_score(
+            rows.ctypes.data, rows.shape[1], wanted.ctypes.data, len(rows), logprobs.ctypes.data, best.ctypes.data
+        )
+    )
+    return logprobs, best
+
+
+def _bits(allowed: NDArray[np.bool_]) -> NDArray[np.uint32]:
+    """Bit t % 32 of word t / 32 says whether token t is allowed."""
+    words = np.zeros(-(-len(allowed) // 32) * 4, np.uint8)
+    packed = np.packbits(allowed, bitorder="little")
+    words[: len(packed)] = packed
+    return words.view(np.uint32)
