@@ -116,7 +116,9 @@ class Sampler:
         return token.value, logprob.value
 
 
-def score(logits: NDArray[np.float32], targets: Sequence[int]) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+def score(
+    logits: NDArray[np.float32], targets: Sequence[int] | NDArray[np.int32]
+) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
     """Log probabilities of one target per row of (T, V) logits, and every row's likeliest token."""
     rows = np.ascontiguousarray(logits, np.float32)
     wanted = np.ascontiguousarray(targets, np.int32)

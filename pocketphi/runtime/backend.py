@@ -1,0 +1,74 @@
+"""What can score and generate text: the `Backend` protocol.
+
+Evaluation, red teaming and the server talk to a model through two calls, both in batches. The native
+engine (`runtime.native_backend`), a torch checkpoint and a remote endpoint answer them alike, so one
+harness measures them all.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from pocketphi.runtime.sampling import SamplingOptions
+from pocketphi.runtime.writer import StopReason
+
+
+@dataclass(frozen=True, kw_only=True)
+class Capabilities:
+    """What a backend can do beyond text in, text out."""
+
+    logits: bool
+    logprobs: bool
+    grammar: bool
+    max_context: int
+    """Tokens of prompt and answer together."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreRequest:
+    """How likely is `continuation` after `context`?
+
+    The two are tokenized as one text; the tokens after those of `context` alone count as continuation.
+    """
+
+    context: str
+    continuation: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreResult:
+    logprob: float
+    """Natural logarithm, summed over the tokens of the continuation."""
+    num_tokens: int
+    is_greedy: bool
+    """Whether each of these tokens was the likeliest."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenerateRequest:
+    prompt: str
+    max_tokens: int
+    stop: tuple[str, ...] = ()
+    sampling: SamplingOptions = field(default_factory=SamplingOptions)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenerateResult:
+    text: str
+    num_tokens: int
+    stop_reason: StopReason
+
+
+class Backend(Protocol):
+    """Scores and generates in batches; results in the order of the requests."""
+
+    @property
+    def capabilities(self) -> Capabilities: ...
+
+    def score(self, requests: Sequence[ScoreRequest]) -> list[ScoreResult]:
+        """Raises `UserError` if a request does not fit in the context."""
+        ...
+
+    def generate(self, requests: Sequence[GenerateRequest]) -> list[GenerateResult]:
+        """Raises `UserError` if a request does not fit in the context."""
+        ...
