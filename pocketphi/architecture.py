@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from types import UnionType
 from typing import Any
 
-from pocketphi.errors import UserError
+from pocketphi.errors import UserError, shown
 
 MAX_LAYERS = 256
 MAX_HEADS = 1024
@@ -284,7 +284,7 @@ def _read_rope(published: Mapping[str, Any], model_type: str, head_dim: int) -> 
     length = _integer(published, "max_position_embeddings")
     scaling = published.get("rope_parameters") or published.get("rope_scaling") or {}
     if not isinstance(scaling, Mapping):
-        raise UserError(f"`rope_scaling` is `{_short(scaling)}`, not an object")
+        raise UserError(f"`rope_scaling` is `{shown(scaling)}`, not an object")
     theta = _number(scaling if "rope_theta" in scaling else published, "rope_theta", 10_000.0)
     original = _integer(published, "original_max_position_embeddings", None)
     if original is None:
@@ -297,10 +297,10 @@ def _read_rope(published: Mapping[str, Any], model_type: str, head_dim: int) -> 
     is_long = kind == "longrope" or (model_type == "phi3" and kind in _LONGROPE_NAMES)
     if not is_long and kind != "default":
         raise UserError(
-            f"rope type `{_short(kind)}` is not supported", hint="pocketphi runs plain RoPE and LongRoPE (`longrope`)"
+            f"rope type `{shown(kind)}` is not supported", hint="pocketphi runs plain RoPE and LongRoPE (`longrope`)"
         )
     if unknown:
-        raise UserError(f"unknown key `{_short(unknown[0])}` in `rope_scaling` of type `{_short(kind)}`")
+        raise UserError(f"unknown key `{shown(unknown[0])}` in `rope_scaling` of type `{shown(kind)}`")
     if not is_long:
         return RopeConfig(
             head_dim=head_dim,
@@ -332,50 +332,50 @@ def _refuse_foreign_features(published: Mapping[str, Any], model_type: str) -> N
         raise _unknown_architecture(architectures)
     for name in ("attention_bias", "mlp_bias", "rope_interleaved"):
         if published.get(name) not in (None, False):
-            raise UserError(f"`{name}` is `{_short(published[name])}`: only models without it are supported")
+            raise UserError(f"`{name}` is `{shown(published[name])}`: only models without it are supported")
     if published.get("hidden_act", "silu") not in ("silu", "swish"):
-        raise UserError(f"`hidden_act` is `{_short(published['hidden_act'])}`: only `silu` is supported")
+        raise UserError(f"`hidden_act` is `{shown(published['hidden_act'])}`: only `silu` is supported")
     scaling = published.get("rope_parameters") or published.get("rope_scaling") or {}
     for holder in (published, scaling if isinstance(scaling, Mapping) else {}):
         if holder.get("partial_rotary_factor") not in (None, 1, 1.0):
             raise UserError(
-                f"`partial_rotary_factor` is `{_short(holder['partial_rotary_factor'])}`: only 1 is supported"
+                f"`partial_rotary_factor` is `{shown(holder['partial_rotary_factor'])}`: only 1 is supported"
             )
     if model_type == "llama" and published.get("sliding_window") is not None:
         raise UserError(
-            f"`sliding_window` is `{_short(published['sliding_window'])}`: the published Llama decoder has none"
+            f"`sliding_window` is `{shown(published['sliding_window'])}`: the published Llama decoder has none"
         )
     code = published.get("auto_map") or {}
     if not isinstance(code, Mapping) or any(_REPLACED_CODE.get(key) != value for key, value in code.items()):
         raise UserError(
-            f"`auto_map` is `{_short(code)}`: the model brings code of its own, which is never run",
+            f"`auto_map` is `{shown(code)}`: the model brings code of its own, which is never run",
             hint="pocketphi runs models whose published class is " + " or ".join(ARCHITECTURES.values()),
         )
     unknown = sorted(set(map(str, published)) - _UNDERSTOOD - _IGNORED)
     if unknown:
         raise UserError(
-            f"unknown config key `{_short(unknown[0])}` (value `{_short(published[unknown[0]])}`)",
+            f"unknown config key `{shown(unknown[0])}` (value `{shown(published[unknown[0]])}`)",
             hint="it may change what the model computes; delete it from config.json if you know that it does not",
         )
 
 
 def _unknown_architecture(found: object) -> UserError:
     return UserError(
-        f"architecture `{_short(found)}` is not supported",
+        f"architecture `{shown(found)}` is not supported",
         hint="pocketphi runs " + " and ".join(f"{name} (`{kind}`)" for kind, name in ARCHITECTURES.items()),
     )
 
 
 def _check_range(name: str, value: object, low: int, high: int) -> None:
     if not isinstance(value, int) or isinstance(value, bool):
-        raise UserError(f"`{name}` is `{_short(value)}`, not a whole number")
+        raise UserError(f"`{name}` is `{shown(value)}`, not a whole number")
     if not low <= value <= high:
-        raise UserError(f"`{name}` is {_short(value)}, allowed are {low} to {high}")
+        raise UserError(f"`{name}` is {shown(value)}, allowed are {low} to {high}")
 
 
 def _check_between(name: str, value: object, low: float, high: float) -> None:
     if not isinstance(value, int | float) or isinstance(value, bool) or not low <= value <= high:
-        raise UserError(f"`{name}` is `{_short(value)}`, allowed are numbers from {low:g} to {high:g}")
+        raise UserError(f"`{name}` is `{shown(value)}`, allowed are numbers from {low:g} to {high:g}")
 
 
 _REQUIRED: Any = object()
@@ -388,7 +388,7 @@ def _field(fields: Mapping[str, Any], name: str, kinds: type | UnionType, meanin
             raise UserError(f"`{name}` is missing from the config")
         return default
     if not isinstance(value, kinds) or (isinstance(value, bool) and kinds is not bool):
-        raise UserError(f"`{name}` is `{_short(value)}`, not {meaning}")
+        raise UserError(f"`{name}` is `{shown(value)}`, not {meaning}")
     return value
 
 
@@ -399,7 +399,7 @@ def _integer(fields: Mapping[str, Any], name: str, default: Any = _REQUIRED) -> 
 def _number(fields: Mapping[str, Any], name: str, default: Any = _REQUIRED) -> Any:
     value = _field(fields, name, int | float, "a number", default)
     if value is not None and not abs(value) < 1e300:
-        raise UserError(f"`{name}` is `{_short(value)}`, not a finite number")
+        raise UserError(f"`{name}` is `{shown(value)}`, not a finite number")
     return None if value is None else float(value)
 
 
@@ -408,12 +408,6 @@ def _numbers(fields: Mapping[str, Any], name: str) -> tuple[float, ...]:
     if len(values) > MAX_HEAD_DIM:
         raise UserError(f"`{name}` has {len(values)} entries, allowed are {MAX_HEAD_DIM // 2}")
     return tuple(_number({f"{name}[{index}]": value}, f"{name}[{index}]") for index, value in enumerate(values))
-
-
-def _short(value: object) -> str:
-    """A value as it may appear in a one-line message, whatever its size."""
-    text = str(value)
-    return text if len(text) <= 80 else text[:77] + "..."
 
 
 def _single(value: float) -> float:

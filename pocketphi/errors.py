@@ -20,3 +20,11 @@ class UserError(Exception):
 
     def __str__(self) -> str:
         return self.message if self.hint is None else f"{self.message}\n\nhint: {self.hint}"
+
+
+def shown(value: object, longest: int = 80) -> str:
+    """A value from a file or a stranger as it may stand in a message: one line, printable, short."""
+    text = str(value)
+    if len(text) > longest:
+        text = text[: longest - 3] + "..."
+    return text if text.isprintable() else text.encode("unicode_escape").decode("ascii")

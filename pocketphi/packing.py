@@ -16,6 +16,7 @@ with codes that mean zero. 16-bit matrices have no groups: 32 values per column.
 Every tensor is padded with zero bytes to a multiple of 64.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeVar
@@ -182,15 +183,7 @@ def unpack(tensor: PackedTensor) -> Grid:
     if not tensor.format.is_quantized:
         raise ValueError(f"a {tensor.format} tensor has no grid")
     rows, cols = tensor.shape
-    full, rest = divmod(cols, tensor.group)
-    blocks = -(-rows // ROW_BLOCK)
-    data = tensor.data.reshape(blocks, -1)
-    border = full * _piece_bytes(tensor.format, tensor.group)
-    parts = []
-    if full or not rest:
-        parts.append(_read(data[:, :border], tensor.format, full, tensor.group))
-    if rest:
-        parts.append(_read(data[:, border:], tensor.format, 1, _round_up(rest, _COLUMN_UNIT)))
+    parts = [_read(pieces, tensor.format) for pieces in _pieces(tensor)]
     scales, minima, codes = (np.concatenate(arrays, axis=1) for arrays in zip(*parts, strict=True))
     return Grid(
         format=tensor.format,
@@ -235,6 +228,18 @@ def dequantize(tensor: PackedTensor) -> npt.NDArray[np.float32]:
     if tensor.format is WeightFormat.BF16:
         return widen_bfloat16(unpack_half(tensor))
     return unpack(tensor).dequantize()
+
+
+def is_finite(tensor: PackedTensor) -> bool:
+    """Whether no number of a tensor is NaN or infinite: its weights, or its scales and minima."""
+    if tensor.format is WeightFormat.F32:
+        return bool(np.isfinite(tensor.data.view("<f4")).all())
+    exponent = np.uint16(0x7F80 if tensor.format is WeightFormat.BF16 else 0x7C00)
+    if tensor.format.is_quantized:
+        sides = [pieces[:, :, : _side_bytes(tensor.format)].view("<u2") for pieces in _pieces(tensor)]
+    else:
+        sides = [tensor.data.view("<u2")]
+    return not any(((side & exponent) == exponent).any() for side in sides)
 
 
 def interleave_gate_up(gate: npt.NDArray[T], up: npt.NDArray[T], fill: int = 0) -> npt.NDArray[T]:
@@ -335,10 +340,24 @@ def narrow_bfloat16(values: npt.NDArray[np.float32]) -> npt.NDArray[np.uint16]:
     return (rounded >> np.uint32(16)).astype(np.uint16)
 
 
+def _side_bytes(weight_format: WeightFormat) -> int:
+    """Bytes of a piece before its chunks: the scales, and the minima where there are any."""
+    return ROW_BLOCK * 2 * (2 if weight_format.has_minimum else 1)
+
+
 def _piece_bytes(weight_format: WeightFormat, cols: int) -> int:
     """Bytes of one row block and one group of `cols` columns."""
-    sides = ROW_BLOCK * 2 * (2 if weight_format.has_minimum else 1)
-    return sides + _round_up(cols, _COLUMN_UNIT) * ROW_BLOCK * weight_format.bits // 8
+    return _side_bytes(weight_format) + _round_up(cols, _COLUMN_UNIT) * ROW_BLOCK * weight_format.bits // 8
+
+
+def _pieces(tensor: PackedTensor) -> Iterator[npt.NDArray[np.uint8]]:
+    """Views of a tensor's pieces as (blocks, groups, bytes): those of full groups, then the short last one."""
+    full, rest = divmod(tensor.shape[1], tensor.group)
+    data = tensor.data.reshape(-(-tensor.shape[0] // ROW_BLOCK), -1)
+    border = full * _piece_bytes(tensor.format, tensor.group)
+    for part, count in ((data[:, :border], full), (data[:, border:], 1 if rest else 0)):
+        if count:
+            yield part.reshape(len(part), count, -1)
 
 
 def _fill(out: npt.NDArray[np.uint8], grid: Grid, cols: slice, groups: slice, width: int) -> None:
@@ -367,11 +386,10 @@ def _fill(out: npt.NDArray[np.uint8], grid: Grid, cols: slice, groups: slice, wi
 
 
 def _read(
-    data: npt.NDArray[np.uint8], weight_format: WeightFormat, count: int, width: int
+    pieces: npt.NDArray[np.uint8], weight_format: WeightFormat
 ) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.uint16], npt.NDArray[np.uint8]]:
-    """Scales, minima (zeros if the format has none) and codes of `count` pieces of `width` columns per block."""
-    blocks = len(data)
-    pieces = data.reshape(blocks, count, _piece_bytes(weight_format, width))
+    """Scales, minima (zeros if the format has none) and codes of pieces of equal width, by row."""
+    blocks, count, _ = pieces.shape
 
     def side(start: int) -> npt.NDArray[np.uint16]:
         lines = np.ascontiguousarray(pieces[:, :, start : start + 64]).view("<u2")
@@ -379,13 +397,16 @@ def _read(
 
     scales = side(0)
     minima = side(64) if weight_format.has_minimum else np.zeros_like(scales)
-    start = 128 if weight_format.has_minimum else 64
-    words = np.ascontiguousarray(pieces[:, :, start:]).view("<u4").reshape(blocks, count, -1, ROW_BLOCK)
+    words = (
+        np.ascontiguousarray(pieces[:, :, _side_bytes(weight_format) :])
+        .view("<u4")
+        .reshape(blocks, count, -1, ROW_BLOCK)
+    )
     by_row = words.transpose(0, 3, 1, 2)
     if weight_format.bits == 4:
         low, high = by_row & np.uint32(0x0F0F0F0F), (by_row >> np.uint32(4)) & np.uint32(0x0F0F0F0F)
         by_row = np.stack((low, high), axis=-1)
-    codes = np.ascontiguousarray(by_row).view(np.uint8).reshape(blocks * ROW_BLOCK, count * width)
+    codes = np.ascontiguousarray(by_row).view(np.uint8).reshape(blocks * ROW_BLOCK, -1)
     return scales, minima, codes
 
 

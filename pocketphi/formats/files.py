@@ -1,0 +1,144 @@
+"""Open, map and replace files without trusting them.
+
+A path from a stranger may be a directory, a pipe, a device or a loop of links; opening it must neither
+hang nor read from it. Only regular files are accepted, sizes come from `fstat` of the open file, and
+headers are read with `pread`, so that a file that shrinks gives an error instead of a bus error. A
+file that changes after it was opened is out of scope.
+"""
+
+import contextlib
+import errno
+import mmap
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from pocketphi.errors import UserError, shown
+from pocketphi.formats.limits import MAX_FILE_BYTES
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenFile:
+    """A regular file, open for reading."""
+
+    path: Path
+    descriptor: int
+    size: int
+
+    def read(self, offset: int, count: int) -> bytes:
+        """Exactly `count` bytes from `offset`."""
+        parts = []
+        while count:
+            part = os.pread(self.descriptor, min(count, 1 << 24), offset)
+            if not part:
+                raise UserError(f"`{self.path}` ended at byte {offset} while it was read, its size was {self.size}")
+            parts.append(part)
+            offset += len(part)
+            count -= len(part)
+        return b"".join(parts)
+
+    def map(self) -> npt.NDArray[np.uint8]:
+        """The whole file, mapped read-only; it stays mapped while the array or a view of it lives."""
+        self.check_unchanged()
+        if not self.size:
+            return np.empty(0, np.uint8)
+        try:
+            view = mmap.mmap(self.descriptor, self.size, access=mmap.ACCESS_READ)
+        except (OSError, ValueError) as error:
+            raise UserError(f"cannot map `{self.path}` ({self.size} bytes) into memory: {error}") from error
+        return np.frombuffer(view, np.uint8)
+
+    def check_unchanged(self) -> None:
+        """Raise if the file no longer has the size it was opened with."""
+        size = os.fstat(self.descriptor).st_size
+        if size != self.size:
+            raise UserError(f"`{self.path}` changed from {self.size} to {size} bytes while it was read")
+
+
+@contextlib.contextmanager
+def open_regular(path: Path, max_bytes: int = MAX_FILE_BYTES) -> Iterator[OpenFile]:
+    """Open a regular file of at most `max_bytes`.
+
+    Raises:
+        UserError: there is no such file, it may not be read, it is not a regular file, or it is too large.
+    """
+    # Without O_NONBLOCK, opening a pipe that nobody writes to would wait for ever.
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0) | os.O_CLOEXEC
+    try:
+        descriptor = os.open(path, flags)
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot open `{shown(path, 300)}`: {_reason(error)}") from error
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise UserError(f"`{shown(path, 300)}` is {_kind(status.st_mode)}, not a regular file")
+        if status.st_size > max_bytes:
+            raise UserError(f"`{path}` has {status.st_size} bytes, allowed are {max_bytes}")
+        yield OpenFile(path=path, descriptor=descriptor, size=status.st_size)
+    finally:
+        os.close(descriptor)
+
+
+def read_file(path: Path, max_bytes: int) -> bytes:
+    """The bytes of a regular file of at most `max_bytes`."""
+    with open_regular(path, max_bytes) as file:
+        return file.read(0, file.size)
+
+
+@contextlib.contextmanager
+def replace_file(path: Path) -> Iterator[BinaryIO]:
+    """Yield a scratch file that becomes `path` if the block succeeds: whole or not at all.
+
+    The scratch file lies in the same folder, is flushed to the disk before it is renamed, and is
+    removed whatever happens; a former `path` stays as it was unless the block succeeds.
+    """
+    scratch = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
+    try:
+        if path.is_dir():
+            raise UserError(f"cannot write `{path}`: it is a directory")
+        try:
+            with scratch.open("xb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            scratch.replace(path)
+            _flush_folder(path.parent)
+        finally:
+            scratch.unlink(missing_ok=True)
+    except OSError as error:
+        hint = "free some space or choose another folder" if error.errno in (errno.ENOSPC, errno.EDQUOT) else None
+        raise UserError(f"cannot write `{path}`: {_reason(error)}", hint=hint) from error
+
+
+def _flush_folder(folder: Path) -> None:
+    """Make a rename durable, where the system can."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _reason(error: Exception) -> str:
+    return error.strerror.lower() if isinstance(error, OSError) and error.strerror else str(error)
+
+
+def _kind(mode: int) -> str:
+    for test, name in (
+        (stat.S_ISDIR, "a directory"),
+        (stat.S_ISFIFO, "a pipe"),
+        (stat.S_ISCHR, "a device"),
+        (stat.S_ISBLK, "a device"),
+        (stat.S_ISSOCK, "a socket"),
+    ):
+        if test(mode):
+            return name
+    return "something else"

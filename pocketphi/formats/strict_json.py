@@ -1,0 +1,76 @@
+"""JSON from strangers: no duplicate keys, no NaN or infinity, bounded size, depth and number of values."""
+
+import json
+import math
+from typing import Any, NoReturn
+
+from pocketphi.errors import UserError, shown
+from pocketphi.formats.limits import MAX_JSON_BYTES, MAX_JSON_DEPTH, MAX_JSON_VALUES
+
+
+def parse_json(raw: bytes, where: str, max_bytes: int = MAX_JSON_BYTES) -> dict[str, Any]:
+    """Parse a JSON object.
+
+    Args:
+        raw: UTF-8 text.
+        where: names the file (and field) in errors.
+        max_bytes: the longest text that is looked at.
+
+    Raises:
+        UserError: it is not JSON, not an object, or breaks a limit.
+    """
+    if len(raw) > max_bytes:
+        raise UserError(f"{where}: JSON of {len(raw)} bytes, allowed are {max_bytes}")
+    # Each of these bytes stands for at most one value of the parsed form, so counting them bounds its memory.
+    values = sum(map(raw.count, (b",", b":", b"[", b"{")))
+    if values > MAX_JSON_VALUES:
+        raise UserError(f"{where}: JSON of {values} values, allowed are {MAX_JSON_VALUES}")
+    try:
+        parsed = _DECODER.decode(raw.decode("utf-8"))
+    except RecursionError:
+        raise UserError(f"{where}: JSON nested too deeply, allowed are {MAX_JSON_DEPTH} levels") from None
+    except ValueError as error:  # bad UTF-8 and JSONDecodeError too
+        raise UserError(f"{where}: not valid JSON: {shown(error)}") from None
+    if not isinstance(parsed, dict):
+        raise UserError(f"{where}: JSON holds {type(parsed).__name__}, not an object")
+    if _depth_exceeds(parsed, MAX_JSON_DEPTH):
+        raise UserError(f"{where}: JSON nested too deeply, allowed are {MAX_JSON_DEPTH} levels")
+    return parsed
+
+
+def dump_json(value: object) -> str:
+    """Compact JSON, ASCII only, keys in the order given: the same value gives the same bytes."""
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        seen: set[str] = set()
+        for name, _ in pairs:
+            if name in seen:
+                raise ValueError(f"duplicate key `{shown(name)}`")
+            seen.add(name)
+    return found
+
+
+def _float(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"number `{shown(text)}` is too large")
+    return value
+
+
+def _constant(text: str) -> NoReturn:
+    raise ValueError(f"`{text}` is not a number")
+
+
+def _depth_exceeds(value: object, levels: int) -> bool:
+    if isinstance(value, dict):
+        return levels == 0 or any(_depth_exceeds(part, levels - 1) for part in value.values())
+    if isinstance(value, list):
+        return levels == 0 or any(_depth_exceeds(part, levels - 1) for part in value)
+    return False
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_float=_float, parse_constant=_constant)
