@@ -31,9 +31,7 @@ class Message:
 
     def __post_init__(self) -> None:
         if self.role not in get_args(Role):
-            raise UserError(
-                f"message role `{self.role}` is unknown", hint=f"roles are {', '.join(get_args(Role))}"
-            )
+            raise UserError(f"message role `{self.role}` is unknown", hint=f"roles are {', '.join(get_args(Role))}")
         if not isinstance(self.content, str):
             raise UserError(f"content of the {self.role} message is {type(self.content).__name__}, not text")
 
@@ -75,9 +73,7 @@ class ChatTemplate:
     """(messages, add_generation_prompt) to segments; call `render` instead."""
 
 
-def render(
-    template: ChatTemplate, messages: Sequence[Message], *, add_generation_prompt: bool = True
-) -> list[Segment]:
+def render(template: ChatTemplate, messages: Sequence[Message], *, add_generation_prompt: bool = True) -> list[Segment]:
     """Write messages as segments for `Tokenizer.encode_segments`.
 
     Args:
@@ -164,7 +160,7 @@ def _phi35(messages: Sequence[Message], add_generation_prompt: bool) -> list[Seg
     return _phi3([m for m in messages if m.role != "system" or m.content], add_generation_prompt)
 
 
-def _phi3_april(messages: Sequence[Message], add_generation_prompt: bool) -> list[Segment]:
+def _phi3_april(messages: Sequence[Message], _add_generation_prompt: bool) -> list[Segment]:
     # The published form drops system messages in silence and opens the answer after every user
     # message, whether asked to or not. We refuse the first and keep the second.
     segments: list[Segment] = [Special("<s>")]
@@ -201,7 +197,7 @@ def _smollm2(messages: Sequence[Message], add_generation_prompt: bool) -> list[S
     return _chatml(messages, add_generation_prompt)
 
 
-def _llama2(messages: Sequence[Message], add_generation_prompt: bool) -> list[Segment]:
+def _llama2(messages: Sequence[Message], _add_generation_prompt: bool) -> list[Segment]:
     system = messages[0].content if messages[0].role == "system" else None
     turns = messages if system is None else messages[1:]
     segments: list[Segment] = []

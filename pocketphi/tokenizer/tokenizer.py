@@ -1,0 +1,272 @@
+"""Encoding and decoding.
+
+Text and control tokens never share a path. Text goes through an encoder that does not know the
+special tokens at all; only `encode_segments`, given a template's `Special` segments, emits them. What
+a user typed therefore stays text: `<|end|>` becomes the pieces `<`, `|`, `end`, ...
+
+Decoding joins bytes and reads them as UTF-8. `decode` is the streaming decoder fed at once, so the two
+cannot disagree.
+"""
+
+import codecs
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Self
+
+import tokenizers
+from tokenizers import models
+
+from pocketphi.chat import Segment, Special
+from pocketphi.errors import UserError
+from pocketphi.tokenizer import gguf_vocabulary, json_file
+from pocketphi.tokenizer.splitting import splitter
+from pocketphi.tokenizer.vocabulary import BYTE_CHARACTERS, BYTE_TOKENS, SPACE, SpecialToken, Vocabulary
+
+WHITESPACE = "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000"  # noqa: E501
+"""Unicode's White_Space, which `lstrip` and `rstrip` tokens swallow. Python's own strip takes more."""
+
+_CHUNK = 32_768
+"""Characters encoded at once, about. Small pieces keep the time linear and the memory small."""
+
+
+class Tokenizer:
+    """A vocabulary in use. Immutable; safe to share between threads."""
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self.vocabulary = vocabulary
+        self.vocab_size = len(vocabulary.tokens)
+        """Number of ids. A model may have more rows than that (Phi-3 pads 32,011 to 32,064)."""
+        self.special_ids: Mapping[str, int] = vocabulary.special_ids
+        """Id of every token that text can never give, by its text."""
+        self.bos_id = vocabulary.bos_id
+        self.eos_ids = vocabulary.eos_ids
+        self.pad_id = vocabulary.pad_id
+        self.add_bos = vocabulary.add_bos
+        """Whether `encode_segments` starts with BOS."""
+        self._special: dict[int, SpecialToken] = {special.id: special for special in vocabulary.special}
+        self._pieces: dict[int, bytes] = {}
+        self._encoder = _text_encoder(vocabulary)
+
+    @classmethod
+    def from_json(cls, data: bytes, *, config: Mapping[str, Any] | None = None) -> Self:
+        """Load a `tokenizer.json`, ours (`to_json`) or a published one.
+
+        Args:
+            data: the file's bytes.
+            config: the parsed `tokenizer_config.json` beside a published one: names BOS, EOS and
+                padding, and says whether BOS is added.
+
+        Raises:
+            UserError: malformed, over the limits, or built from parts that are not known.
+        """
+        return cls(json_file.read(data, config))
+
+    @classmethod
+    def from_gguf(cls, metadata: Mapping[str, Any]) -> Self:
+        """Load the vocabulary in a GGUF file's metadata (`tokenizer.ggml.*`)."""
+        return cls(gguf_vocabulary.read(metadata))
+
+    def to_json(self) -> bytes:
+        """Everything about this tokenizer in one file; the same tokenizer gives the same bytes."""
+        return json_file.write(self.vocabulary)
+
+    def encode(self, text: str) -> list[int]:
+        """Ids of plain text, without BOS. Never a special one, whatever the text holds.
+
+        Lone surrogates, which no UTF-8 can hold, become U+FFFD. A byte that a byte-level
+        vocabulary has no token for is left out, as the reference implementations do (SmolLM2
+        lacks a few control characters).
+        """
+        return self._encode_text(text, is_first=True)
+
+    def encode_segments(self, segments: Iterable[Segment]) -> list[int]:
+        """Ids of a template's output: the template decides on specials, with BOS added in front if the
+        vocabulary asks for it and the template did not.
+
+        Raises:
+            UserError: a segment names a special token that the vocabulary lacks.
+        """
+        parts = self._stripped(segments)
+        ids: list[int] = []
+        for index, part in enumerate(parts):
+            ids += [part.id] if isinstance(part, SpecialToken) else self._encode_text(part, is_first=index == 0)
+        if self.add_bos and self.bos_id is not None and ids[:1] != [self.bos_id]:
+            ids.insert(0, self.bos_id)
+        return ids
+
+    def decode(self, ids: Iterable[int], *, skip_special: bool = True) -> str:
+        """Text of ids; invalid UTF-8 becomes U+FFFD.
+
+        Args:
+            ids: rows beyond the vocabulary (padding of the model) give no text.
+            skip_special: leave out control tokens. Added markers such as `<tool_call>` stay.
+        """
+        stream = self.stream(skip_special=skip_special)
+        return stream.push(*ids) + stream.flush()
+
+    def stream(self, *, skip_special: bool = True) -> "IncrementalDecoder":
+        """A decoder to feed token by token; its pieces join to what `decode` gives for all ids."""
+        return IncrementalDecoder(self, skip_special=skip_special)
+
+    def is_special(self, token_id: int) -> bool:
+        """Whether plain text can never give this id."""
+        return token_id in self._special or not 0 <= token_id < self.vocab_size
+
+    def stop_ids(self, turn_end: Iterable[str]) -> tuple[int, ...]:
+        """Ids that end an answer: the vocabulary's EOS and those of a template's `turn_end` that exist.
+
+        Raises:
+            UserError: there are none, so an answer would never end.
+        """
+        named = (self.special_ids[name] for name in turn_end if name in self.special_ids)
+        stops = tuple(dict.fromkeys((*self.eos_ids, *named)))
+        if not stops:
+            raise UserError(
+                "nothing would end an answer: the vocabulary names no EOS token and has none of the template's",
+                hint="choose the template the model was trained with: --template",
+            )
+        return stops
+
+    def piece(self, token_id: int) -> bytes:
+        """The bytes one token stands for; nothing for an id outside the vocabulary."""
+        piece = self._pieces.get(token_id)
+        if piece is None:
+            piece = self._pieces[token_id] = self._make_piece(token_id)
+        return piece
+
+    def _make_piece(self, token_id: int) -> bytes:
+        if not 0 <= token_id < self.vocab_size:
+            return b""
+        token = self.vocabulary.tokens[token_id]
+        if token_id in self._special:
+            return _utf8(token)
+        if self.vocabulary.kind == "byte":
+            values = [_BYTE_OF.get(character) for character in token]
+            return _utf8(token) if None in values else bytes(values)  # type: ignore[arg-type]
+        byte = _BYTE_OF_TOKEN.get(token)
+        return _utf8(token.replace(SPACE, " ")) if byte is None else bytes((byte,))
+
+    def _stripped(self, segments: Iterable[Segment]) -> list[str | SpecialToken]:
+        """Segments with neighbouring texts joined and whitespace swallowed as special tokens ask; no text is empty."""
+        parts: list[str | SpecialToken] = []
+        for segment in segments:
+            last = parts[-1] if parts else ""
+            if isinstance(segment, Special):
+                special = self._special_named(segment.name)
+                if special.lstrip and isinstance(last, str) and last:
+                    parts[-1] = last.rstrip(WHITESPACE)
+                    if not parts[-1]:
+                        parts.pop()
+                parts.append(special)
+                continue
+            if isinstance(last, SpecialToken):
+                segment = segment.lstrip(WHITESPACE) if last.rstrip else segment
+                if segment:
+                    parts.append(segment)
+            elif parts:
+                parts[-1] = last + segment
+            elif segment:
+                parts.append(segment)
+        return parts
+
+    def _special_named(self, name: str) -> SpecialToken:
+        if name not in self.special_ids:
+            raise UserError(
+                f"the vocabulary has no control token `{name}`", hint="choose the model's own template: --template"
+            )
+        return self._special[self.special_ids[name]]
+
+    def _encode_text(self, text: str, *, is_first: bool) -> list[int]:
+        if not text:
+            return []
+        text = _without_surrogates(text)
+        if self.vocabulary.kind == "sentencepiece":
+            text = self._prefixed(text.replace(" ", SPACE), is_first=is_first)
+        ids: list[int] = []
+        with _library_errors():
+            for chunk in _chunks(text):
+                ids += self._encoder.encode(chunk, add_special_tokens=False).ids
+        return ids
+
+    def _prefixed(self, text: str, *, is_first: bool) -> str:
+        match self.vocabulary.prefix:
+            case "every":
+                return SPACE + text
+            case "every-bare" if not text.startswith(SPACE):
+                return SPACE + text
+            case "first-bare" if is_first and not text.startswith(SPACE):
+                return SPACE + text
+        return text
+
+
+class IncrementalDecoder:
+    """Ids in, text out as soon as it is certain: a character split over tokens waits for its rest."""
+
+    def __init__(self, tokenizer: Tokenizer, *, skip_special: bool) -> None:
+        self._tokenizer = tokenizer
+        self._skip_special = skip_special
+        self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
+        self._strip_space = tokenizer.vocabulary.prefix != "never"
+
+    def push(self, *ids: int) -> str:
+        """The text that became certain with these ids; often one piece, sometimes none."""
+        data = b"".join(self._bytes(token_id) for token_id in ids)
+        if data and self._strip_space:
+            # The space that encoding put in front of the text.
+            self._strip_space = False
+            data = data.removeprefix(b" ")
+        return self._utf8.decode(data)
+
+    def flush(self) -> str:
+        """The end: a character that never became whole, as U+FFFD."""
+        return self._utf8.decode(b"", final=True)
+
+    def _bytes(self, token_id: int) -> bytes:
+        special = self._tokenizer._special.get(token_id)
+        hidden = special is not None and special.hidden and self._skip_special
+        return b"" if hidden else self._tokenizer.piece(token_id)
+
+
+_BYTE_OF = {character: byte for byte, character in enumerate(BYTE_CHARACTERS)}
+_BYTE_OF_TOKEN = {token: byte for byte, token in enumerate(BYTE_TOKENS)}
+
+
+def _text_encoder(vocabulary: Vocabulary) -> tokenizers.Tokenizer:
+    tokens, merges = vocabulary.text_alphabet()
+    with _library_errors():
+        if vocabulary.kind == "byte":
+            encoder = tokenizers.Tokenizer(models.BPE(tokens, merges, ignore_merges=vocabulary.whole_words))
+            encoder.pre_tokenizer = splitter(vocabulary.split)
+        else:
+            encoder = tokenizers.Tokenizer(models.BPE(tokens, merges, byte_fallback=True))
+    return encoder
+
+
+def _chunks(text: str) -> Iterator[str]:
+    yield text
+
+
+def _without_surrogates(text: str) -> str:
+    if text.isascii():
+        return text
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
+def _utf8(token: str) -> bytes:
+    return token.encode("utf-8", errors="replace")
+
+
+@contextmanager
+def _library_errors() -> Iterator[None]:
+    """Report what the library could not do, a panic of its Rust code included, as a `UserError`."""
+    try:
+        yield
+    except BaseException as error:
+        # A Rust panic arrives as PanicException, which derives from BaseException and cannot be imported.
+        if isinstance(error, Exception) or type(error).__name__ == "PanicException":
+            raise UserError(f"tokenizer: the `tokenizers` library failed: {str(error)[:200]}") from error
+        raise
