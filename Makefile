@@ -16,7 +16,7 @@ ARGS ?=
 export PATH := $(abspath $(BIN)):$(PATH)
 export PIP_REQUIRE_VIRTUALENV := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
-LOCKED := $(BIN)/python -m pip install --quiet --no-deps --require-hashes
+LOCKED := $(BIN)/python -m pip install -qq --no-deps --require-hashes
 
 RUN_STAMP := $(VENV)/.run-is-set-up
 DEV_STAMP := $(VENV)/.dev-is-set-up
@@ -76,7 +76,7 @@ $(BIN)/python:
 $(RUN_STAMP): requirements/build.lock requirements/run.lock pyproject.toml | $(BIN)/python
 	@echo 'setting up $(VENV)' >&2
 	@$(LOCKED) -r requirements/build.lock -r requirements/run.lock
-	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -m pip install -qq --no-deps --no-build-isolation --editable .
 	@touch $@
 
 # torch is a test oracle only and stands beside the lock: which build fits differs from machine to machine.
@@ -84,7 +84,7 @@ $(RUN_STAMP): requirements/build.lock requirements/run.lock pyproject.toml | $(B
 $(DEV_STAMP): requirements/dev.lock requirements/model.lock $(RUN_STAMP)
 	@echo 'setting up $(VENV) for tests (torch is large)' >&2
 	@$(LOCKED) -r requirements/dev.lock -r requirements/model.lock
-	@$(BIN)/python -m pip install --quiet torch==2.13.0
+	@$(BIN)/python -m pip install -qq torch==2.13.0
 	@touch $@
 
 $(ENGINE): $(ENGINE_SOURCES) | $(RUN_STAMP)

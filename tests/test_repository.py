@@ -122,13 +122,13 @@ def test_make_targets_in_documents_exist():
 
 
 def test_commands_in_the_readme_exist():
-    from click import Group
+    from typer.core import TyperGroup
     from typer.main import get_command
 
     from pocketphi.cli import app
 
     command = get_command(app)
-    assert isinstance(command, Group)
+    assert isinstance(command, TyperGroup)
     named = set(re.findall(r"^pocketphi ([a-z]+)", (ROOT / "README.md").read_text(), re.MULTILINE))
     assert named <= set(command.commands)
 
