@@ -1,0 +1,5 @@
+"""`python -m pocketphi` is the `pocketphi` command."""
+
+from pocketphi.cli import main
+
+main()

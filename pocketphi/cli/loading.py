@@ -1,0 +1,65 @@
+"""From a model's name to a model in memory, with everything that a person should hear on the way."""
+
+import sys
+from typing import TYPE_CHECKING
+
+from pocketphi.cli.progress import byte_progress
+from pocketphi.cli.report import notice
+
+if TYPE_CHECKING:
+    from pocketphi.runtime.model import Model
+
+
+def pull_if_absent(name: str) -> None:
+    """Fetch a model that is known but not here: the small default one at once, others after a question.
+
+    Raises:
+        NotPulledError: there is nobody to ask, or the answer is no.
+    """
+    from pocketphi.hub import DEFAULT_MODEL, NotPulledError, resolve
+
+    try:
+        resolve(name)
+    except NotPulledError:
+        if name != DEFAULT_MODEL and not (sys.stdin.isatty() and sys.stderr.isatty() and _wants(name)):
+            raise
+        from pocketphi.hub import pull
+
+        notice(f"{name} is not on this machine yet: pulling it")
+        with byte_progress() as progress:
+            pull(name, progress=progress)
+
+
+def _wants(name: str) -> bool:
+    import typer
+
+    from pocketphi.hub import CATALOGUE
+
+    about = next((f" ({entry.about})" for entry in CATALOGUE if entry.name == name), "")
+    return typer.confirm(f"{name}{about} is not on this machine yet. Pull it now?", err=True)
+
+
+def open_model(name: str, *, threads: int | None, context: int | None) -> "Model":
+    """Load a model that is on this machine, after saying what memory it takes.
+
+    Raises:
+        NotPulledError: it is in the catalogue or on the hub, but not here.
+        UserError: it is nowhere, damaged, or does not fit in memory.
+    """
+    from pocketphi.formats.pocket import open_pocket
+    from pocketphi.hub import resolve
+    from pocketphi.hub.disk import human_size
+    from pocketphi.runtime.machine import available_memory
+    from pocketphi.runtime.memory import choose_context
+    from pocketphi.runtime.model import Model
+
+    path = resolve(name)
+    file = open_pocket(path)
+    available = available_memory()
+    size, plan = choose_context(file.config, weights_bytes=file.size, wanted=context, available=available)
+    has = "" if available is None else f"; {human_size(available)} available"
+    notice(
+        f"{path.stem}: takes up to {human_size(plan.total)} of memory ({human_size(plan.weights)} weights, "
+        f"{human_size(plan.cache)} cache for {size:,} tokens, {human_size(plan.scratch)} scratch{has})"
+    )
+    return Model(file, threads=threads, context=size)

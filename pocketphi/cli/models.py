@@ -1,0 +1,117 @@
+"""Verbs that keep models: `pull`, `import`, `list`, `show`, `verify`, `rm`."""
+
+import json as json_format
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pocketphi.cli.options import Bits, Group, Json, Model, Template
+from pocketphi.cli.progress import byte_progress, step_progress
+from pocketphi.cli.report import notice
+
+
+def pull(
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="a name of `pocketphi list --all`, or hf:owner/name[/file.gguf]")
+    ],
+    bits: Bits = None,
+    group: Group = 64,
+) -> None:
+    """Fetch a model, check it, and keep it as one file.
+
+    A pull that was cut off goes on where it stopped. Prints the file's path.
+    """
+    from pocketphi.hub import pull as pull_model
+
+    with byte_progress() as progress:
+        path = pull_model(name, bits=bits, group=group, progress=progress)
+    print(path)
+
+
+def import_(
+    source: Annotated[Path, typer.Argument(metavar="SRC", help="a GGUF file or a Hugging Face folder")],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="the .pocket file to write")],
+    bits: Bits = None,
+    group: Group = 64,
+    template: Template = None,
+) -> None:
+    """Turn a GGUF file or a Hugging Face folder into one .pocket file.
+
+    Q4_0, Q4_1 and Q8_0 weights are kept exactly; other quantized weights are widened; 16 and 32 bit
+    weights are rounded. Prints the file's path.
+    """
+    from pocketphi.hub import import_model
+
+    with step_progress("importing") as progress:
+        result = import_model(source, out, bits=bits, group=group, template=template, progress=progress)
+    print(result)
+
+
+def list_(
+    every: Annotated[bool, typer.Option("--all", help="also those of the catalogue that are not here yet")] = False,
+    json: Json = False,
+) -> None:
+    """List the models on this machine: name, size, parameters, bits per weight."""
+    from pocketphi.hub import CATALOGUE, list_models
+    from pocketphi.hub.disk import human_size
+
+    stored = list_models()
+    absent = [entry for entry in CATALOGUE if every and entry.name not in {model.name for model in stored}]
+    if json:
+        lines = [{**asdict(model), "path": str(model.path)} for model in stored]
+        lines += [{"name": entry.name, "about": entry.about, "licence": entry.licence} for entry in absent]
+        print(json_format.dumps(lines, ensure_ascii=False))
+        return
+    width = max([len(model.name) for model in stored] + [len(entry.name) for entry in absent], default=0)
+    for model in stored:
+        facts = f"{(model.num_parameters or 0) / 1e6:9,.0f} M  {model.bits_per_weight or 0:5.2f} bits"
+        print(f"{model.name:{width}}  {human_size(model.size_bytes):>9}  {model.problem or facts}")
+    for entry in absent:
+        print(f"{entry.name:{width}}  {'-':>9}  {entry.about}, {entry.licence}")
+    if not stored:
+        notice("no model is here yet; `pocketphi pull smollm2-135m` gets one, `pocketphi list --all` shows more")
+
+
+def show(model: Model, json: Json = False) -> None:
+    """Print what a model is: shape, formats, memory, template, where it came from."""
+    from pocketphi.hub import show_model
+    from pocketphi.hub.disk import human_size
+
+    facts = asdict(show_model(model))
+    if json:
+        print(json_format.dumps(facts, ensure_ascii=False))
+        return
+    memory = facts.pop("memory_bytes")
+    for name, value in facts.items():
+        if isinstance(value, dict):
+            for inner, inner_value in value.items():
+                print(f"{name}.{inner}  {_plain(inner_value)}")
+        else:
+            print(f"{name}  {_plain(value)}")
+    for context, num_bytes in memory.items():
+        print(f"memory at {context:,} tokens  {human_size(num_bytes)}")
+
+
+def verify(models: Annotated[list[str], typer.Argument(metavar="MODEL...", help="names or .pocket files")]) -> None:
+    """Check every byte of models against the hashes inside. Prints the path of each good file."""
+    from pocketphi.hub import verify_model
+
+    for model in models:
+        with step_progress(f"verifying {model}") as progress:
+            path = verify_model(model, progress)
+        print(path)
+
+
+def remove(names: Annotated[list[str], typer.Argument(metavar="NAME...", help="names of `pocketphi list`")]) -> None:
+    """Delete models, and what unfinished pulls of them left."""
+    from pocketphi.hub import remove_model
+    from pocketphi.hub.disk import human_size
+
+    for name in names:
+        notice(f"{name}: {human_size(remove_model(name))} freed")
+
+
+def _plain(value: object) -> str:
+    return json_format.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else str(value)
