@@ -56,8 +56,8 @@ format: $(DEV_STAMP) ## put the code in the house format
 docs: $(DEV_STAMP) $(ENGINE) ## write docs/cli.md from the help texts
 	$(BIN)/python scripts/cli_docs.py
 
-bench: $(DEV_STAMP) $(ENGINE) ## measure the engine on this machine (benchmarks/README.md tells how to add peers)
-	$(BIN)/python benchmarks/engine.py $(ARGS)
+bench: $(RUN_STAMP) $(ENGINE) ## how fast the embedded model is here (benchmarks/README.md compares with others)
+	@$(BIN)/pocketphi bench smollm2-135m $(ARGS)
 
 wheel: $(RUN_STAMP) ## a py3-none-PLATFORM wheel in dist/
 	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
