@@ -6,12 +6,13 @@ an `Entry`. Names become file names, so they are checked strictly here and nowhe
 """
 
 import difflib
+import hashlib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pocketphi.errors import UserError
+from pocketphi.errors import UserError, shown
 
 DEFAULT_MODEL = "smollm2-135m"
 """The model that a chat opens when none is named."""
@@ -121,26 +122,35 @@ def find(name: str) -> Entry:
     if name.startswith("hf:"):
         return _on_the_hub(name)
     path = Path(name).expanduser()
-    if looks_like_path(name) or path.exists():
-        if not path.exists():
-            raise UserError(f"`{name}`: there is no such file or folder", hint=nearest_hint(path.name, _siblings(path)))
-        stem = path.resolve().name if path.is_dir() else path.stem
-        is_folder = path.is_dir()
-        safe = re.sub(r"[^A-Za-z0-9._@+-]+", "-", stem).lstrip(".@+-") or "model"
-        return Entry(name=safe[:150], source=LocalSource(path.absolute()), bits=4 if is_folder else None)
+    if path.exists():
+        return _on_this_machine(path)
+    if looks_like_path(name):
+        raise UserError(f"`{shown(name, 300)}`: there is no such file or folder", hint=nearest_file_hint(path))
     raise unknown_model(name, [])
+
+
+def is_known(name: str) -> bool:
+    """Whether `name` stands for a model that can be pulled from the network."""
+    return name.startswith("hf:") or any(entry.name == name for entry in CATALOGUE)
 
 
 def looks_like_path(name: str) -> bool:
     """Whether `name` can only be meant as a path: it has a separator, or the suffix of a model file."""
-    return not name.startswith("hf:") and ("/" in name or name.startswith(("~", ".")) or name.endswith((".pocket", ".gguf")))
+    return not name.startswith("hf:") and (
+        "/" in name or name.startswith(("~", ".")) or name.endswith((".pocket", ".gguf"))
+    )
+
+
+def is_name(name: str) -> bool:
+    """Whether `name` may name a file in the store: one path component, none of the special ones."""
+    return _STORED_NAME.fullmatch(name) is not None and ".." not in name
 
 
 def check_name(name: str) -> str:
-    """`name`, if it may name a file in the store: one path component, none of the special ones."""
-    if not _STORED_NAME.fullmatch(name) or ".." in name:
+    """`name`, if it may name a file in the store."""
+    if not is_name(name):
         raise UserError(
-            f"`{name[:80]}` is not a model name",
+            f"`{shown(name)}` is not a model name",
             hint="a name is made of letters, digits and `. _ - @ +`; `pocketphi list` shows those that exist",
         )
     return name
@@ -154,7 +164,7 @@ def variant_name(entry: Entry, bits: int | None, group: int, *, default_group: i
 
 def unknown_model(name: str, stored: Iterable[str]) -> UserError:
     known = [*stored, *(entry.name for entry in CATALOGUE)]
-    return UserError(f"no model is called `{name[:80]}`", hint=nearest_hint(name, known))
+    return UserError(f"no model is called `{shown(name)}`", hint=nearest_hint(name, known))
 
 
 def nearest_hint(name: str, known: Iterable[str]) -> str:
@@ -169,11 +179,27 @@ def nearest_hint(name: str, known: Iterable[str]) -> str:
     return "there is " + ", ".join(f"`{choice}`" for choice in choices[:12]) + (", ..." if len(choices) > 12 else "")
 
 
-def _siblings(path: Path) -> list[str]:
+def nearest_file_hint(path: Path) -> str:
+    """What the missing `path` may have meant, out of what lies beside it."""
     try:
-        return [sibling.name for sibling in path.parent.iterdir()]
+        beside = [sibling.name for sibling in path.parent.iterdir()]
     except OSError:
-        return []
+        return f"there is no folder `{shown(path.parent, 300)}`"
+    return nearest_hint(path.name, [name for name in beside if name.isprintable()])
+
+
+def _on_this_machine(path: Path) -> Entry:
+    """The name tells apart files of the same name, and versions of one file, by where they lie, size and time."""
+    path = path.resolve()
+    files = sorted(file for file in path.iterdir() if file.is_file()) if path.is_dir() else [path]
+    state = hashlib.sha256()
+    for file in files:
+        status = file.stat()
+        state.update(f"{file}\0{status.st_size}\0{status.st_mtime_ns}\n".encode(errors="surrogateescape"))
+    stem = path.name if path.is_dir() else path.stem
+    safe = re.sub(r"[^A-Za-z0-9._@+-]+|\.\.+", "-", stem).strip(".@+-")[:150] or "model"
+    name = check_name(f"{safe}-{state.hexdigest()[:8]}")
+    return Entry(name=name, source=LocalSource(path), bits=4 if path.is_dir() else None)
 
 
 def _on_the_hub(name: str) -> Entry:
@@ -187,18 +213,19 @@ def _on_the_hub(name: str) -> Entry:
     )
     if not well_formed:
         raise UserError(
-            f"`{name[:200]}` does not name a model on the hub",
-            hint="write `hf:owner/name` for a folder of safetensors files, `hf:owner/name/file.gguf` for one GGUF file; "
+            f"`{shown(name, 200)}` does not name a model on the hub",
+            hint="write `hf:owner/name` for a folder of safetensors files, `hf:owner/name/file.gguf` for a GGUF file; "
             "`hf:owner/name@revision` pins a commit, branch or tag",
         )
     if file and not file.lower().endswith(".gguf"):
         raise UserError(
-            f"`{name[:200]}`: `{file}` is not a GGUF file", hint=f"`hf:{owner}/{repo_name}` pulls the whole safetensors folder"
+            f"`{shown(name, 200)}`: `{file}` is not a GGUF file",
+            hint=f"`hf:{owner}/{repo_name}` pulls the whole safetensors folder",
         )
     if _SPLIT_GGUF.search(file):
         raise UserError(
-            f"`{name[:200]}` is one part of a GGUF file that was split",
-            hint="choose a file that is in one piece, or join the parts with `llama-gguf-split --merge` and import that",
+            f"`{shown(name, 200)}` is one part of a GGUF file that was split",
+            hint="choose a file in one piece, or join the parts with `llama-gguf-split --merge` and import the result",
         )
     stored = f"{owner}--{repo_name}{at}{revision}"
     if file:

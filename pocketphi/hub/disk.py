@@ -18,9 +18,10 @@ _KEPT_FREE = 64 << 20
 def check_free_space(folder: Path, num_bytes: int, what: str) -> None:
     """Refuse to start what cannot fit: `num_bytes` more in `folder`, which exists."""
     free = shutil.disk_usage(folder).free
-    if num_bytes > 0 and num_bytes + _KEPT_FREE > free:
+    needed = num_bytes + _KEPT_FREE
+    if num_bytes > 0 and needed > free:
         raise UserError(
-            f"{what} needs {human_size(num_bytes + _KEPT_FREE)} on the disk of `{folder}`, which has {human_size(free)}",
+            f"{what} needs {human_size(needed)} on the disk of `{folder}`, which has {human_size(free)}",
             hint="free some space, or set `XDG_CACHE_HOME` to a folder on a larger disk",
         )
 

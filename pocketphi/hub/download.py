@@ -19,7 +19,7 @@ from typing import BinaryIO, Literal, Protocol
 from pocketphi.config import Settings
 from pocketphi.errors import UserError
 from pocketphi.hub.disk import check_free_space, sync_folder, writing
-from pocketphi.hub.web import Answer, BrokenConnection, Patience, Refused, gave_up, open_url, pause, retrying
+from pocketphi.hub.web import Answer, BrokenConnection, Patience, Refused, gave_up, open_url, pause, retrying, said
 
 _CHUNK = 1 << 20
 _MAX_CHANGES = 3
@@ -181,8 +181,7 @@ def _fetch(content: _Content, partial: Path, settings: Settings, patience: Patie
                 failures = 1 if body.size - before >= patience.progress_bytes else failures + 1
                 if failures >= patience.attempts:
                     raise gave_up(content.label, broken, failures) from broken
-                done = body.size
-                pause(broken, failures, patience, lambda text: progress(text, done, content.size))
+                pause(broken, failures, patience, lambda text: progress(text, body.size, content.size))
             except _WrongContent:
                 partial.unlink()
                 raise
@@ -219,7 +218,7 @@ def _receive(body: "_Body", content: _Content, settings: Settings, patience: Pat
             try:
                 chunk = response.read1(_CHUNK)
             except (OSError, http.client.HTTPException) as error:
-                raise BrokenConnection(f"the connection broke: {error or type(error).__name__}") from error
+                raise BrokenConnection(f"the connection broke: {said(error)}") from error
             if not chunk:
                 raise BrokenConnection(f"the connection closed {content.size - body.size} bytes too early")
             if body.size + len(chunk) > content.size:
@@ -279,7 +278,9 @@ class _Body:
 
     def _rehash(self) -> None:
         self.size = 0
-        self.hasher: Hasher = self._content.digest.hasher(self._content.size) if self._content.digest else hashlib.sha256()
+        self.hasher: Hasher = (
+            self._content.digest.hasher(self._content.size) if self._content.digest else hashlib.sha256()
+        )
         self._out.seek(0)
         while chunk := self._out.read(_CHUNK):
             self.hasher.update(chunk)

@@ -6,7 +6,7 @@ programs left in the Hugging Face cache (`models--owner--name/snapshots/COMMIT/.
 where they lie. That cache is never written.
 """
 
-import json
+import http.client
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,25 +15,24 @@ from typing import Any
 from urllib.parse import quote
 
 from pocketphi.config import Settings
-from pocketphi.errors import UserError
+from pocketphi.errors import UserError, shown
+from pocketphi.formats.strict_json import parse_json
 from pocketphi.hub.catalogue import CATALOGUE, HubSource, nearest_hint
 from pocketphi.hub.download import Digest, RemoteFile
-from pocketphi.hub.web import BrokenConnection, Patience, Refused, Unreachable, open_url, retrying, Notify
+from pocketphi.hub.web import BrokenConnection, Notify, Patience, Refused, open_url, retrying
 
 MAX_LISTING_BYTES = 32 << 20
 
 _COMMIT = re.compile("[0-9a-f]{40}")
 _SHA256 = re.compile("[0-9a-f]{64}")
-_WEIGHTS = re.compile(r"model(-\d{5}-of-\d{5})?\.safetensors")
+_PART = re.compile(r"model-\d{5}-of-(\d{5})\.safetensors")
+_WHOLE = "model.safetensors"
 _INDEX = "model.safetensors.index.json"
 _BESIDE_THE_WEIGHTS = (
     "config.json",
     "generation_config.json",
     "tokenizer.json",
-    "tokenizer.model",
     "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
     "chat_template.jinja",
 )
 """What an import may read, first to last. Code that a repository ships is never fetched."""
@@ -66,7 +65,7 @@ def fetch_snapshot(source: HubSource, settings: Settings, patience: Patience, no
         with answer.response as response:
             try:
                 body = response.read(MAX_LISTING_BYTES + 1)
-            except OSError as error:
+            except (OSError, http.client.HTTPException) as error:
                 raise BrokenConnection(f"the list of files broke off: {error}") from error
             length = answer.headers.get("Content-Length", "")
             if length.isdecimal() and len(body) < min(int(length), MAX_LISTING_BYTES):
@@ -94,14 +93,15 @@ def find_cached_snapshot(source: HubSource, settings: Settings) -> Snapshot | No
         return None
     paths = [path for path in snapshot.rglob("*") if path.is_file()]
     names = {path.relative_to(snapshot).as_posix(): path for path in paths}
-    return Snapshot(source.repo, commit, {name: RepoFile(name, path.stat().st_size, _digest_by_name(path)) for name, path in names.items()})
+    files = {name: RepoFile(name, path.stat().st_size, _digest_by_name(path)) for name, path in names.items()}
+    return Snapshot(source.repo, commit, files)
 
 
 def find_cached_file(file: RepoFile, snapshot: Snapshot, settings: Settings) -> Path | None:
     """Where `file` lies in the Hugging Face cache, whole and right; None if it does not."""
     path = _cache_folder(snapshot.repo, settings) / "snapshots" / snapshot.commit / file.path
     try:
-        if not path.is_file() or path.stat().st_size != (file.size if file.size is not None else path.stat().st_size):
+        if not path.is_file() or file.size not in (None, path.stat().st_size):
             return None
         return path if file.digest is None or file.digest.matches(path) else None
     except OSError:
@@ -114,14 +114,33 @@ def choose_files(snapshot: Snapshot, source: HubSource) -> list[RepoFile]:
     if source.file is not None:
         if source.file not in files:
             ggufs = [path for path in files if path.lower().endswith(".gguf")]
-            raise UserError(f"`{source.repo}` has no file `{source.file}`", hint=nearest_hint(source.file, ggufs or files))
+            raise UserError(
+                f"`{source.repo}` has no file `{source.file}`", hint=nearest_hint(source.file, ggufs or files)
+            )
         return [files[source.file]]
-    weights = sorted(path for path in files if _WEIGHTS.fullmatch(path))
-    if _INDEX in files:
-        weights = [_INDEX, *(path for path in weights if path != "model.safetensors")]
-    if not any(path.endswith(".safetensors") for path in weights) or "config.json" not in files:
+    if _WHOLE in files:
+        parts = [_WHOLE]
+    elif _INDEX in files:
+        parts = sorted(path for path in files if _PART.fullmatch(path))
+    else:
+        parts = []
+    if not parts or "config.json" not in files or "tokenizer.json" not in files:
         raise _not_a_model(snapshot)
-    return [files[path] for path in (*_BESIDE_THE_WEIGHTS, *weights) if path in files]
+    for part in parts:
+        match = _PART.fullmatch(part)
+        if match is not None and int(match[1]) != len(parts):
+            raise UserError(f"`{source.repo}` holds {len(parts)} weight files, but has one named `{part}`")
+    index = [_INDEX] if parts != [_WHOLE] else []
+    return [files[path] for path in (*_BESIDE_THE_WEIGHTS, *index, *parts) if path in files]
+
+
+def is_complete(snapshot: Snapshot, source: HubSource) -> bool:
+    """Whether `snapshot` holds what an import of `source` needs."""
+    try:
+        choose_files(snapshot, source)
+    except UserError:
+        return False
+    return True
 
 
 def remote_file(file: RepoFile, snapshot: Snapshot, settings: Settings) -> RemoteFile:
@@ -132,55 +151,58 @@ def remote_file(file: RepoFile, snapshot: Snapshot, settings: Settings) -> Remot
 def explain(refused: Refused, source: HubSource, settings: Settings) -> UserError:
     """What a person can do about the hub's no."""
     page = f"{settings.hf_endpoint}/{source.repo}"
-    if refused.code == "GatedRepo" or (refused.status == 403 and refused.code != "RepoNotFound"):
+    if refused.code == "GatedRepo":
         return UserError(
             f"`{source.repo}` is given only to those who accepted its licence ({refused})",
-            hint=f"accept it at {page}, then set `HF_TOKEN` to a token of that account that may read the repository",
+            hint=f"accept it at {page}, then set `HF_TOKEN` to a token of that account",
         )
     if refused.status == 401 and settings.hf_token is not None:
         return UserError(
-            f"the hub does not show `{source.repo}` to the token in use ({refused})",
-            hint=f"check the name, the token in `HF_TOKEN` or `{settings.hf_home / 'token'}`, and its rights",
+            f"the hub does not accept the token in use for `{source.repo}` ({refused})",
+            hint=f"check `HF_TOKEN`, or the file `{settings.hf_home / 'token'}`, and the name of the repository",
         )
-    known = [entry.source.repo for entry in CATALOGUE if isinstance(entry.source, HubSource)]
-    if refused.status == 401:
+    if refused.status in (401, 403):
         return UserError(
-            f"`{source.repo}` does not exist on the hub, or is private ({refused})",
-            hint=f"{nearest_hint(source.repo, known)} For a private repository set `HF_TOKEN`",
+            f"`{source.repo}` is private, needs a licence to be accepted, or does not exist ({refused})",
+            hint=f"check the name, accept the licence at {page} if there is one, and set `HF_TOKEN`",
         )
     if refused.status == 404 and refused.code == "RevisionNotFound":
         return UserError(f"`{source.repo}` has no revision `{source.revision}`", hint=f"see {page}/commits")
     if refused.status == 404:
+        known = [entry.source.repo for entry in CATALOGUE if isinstance(entry.source, HubSource)]
         return UserError(f"`{source.repo}` was not found on the hub ({refused})", hint=nearest_hint(source.repo, known))
     return UserError(f"`{source.repo}`: {refused}", hint=f"see {page}; check `HF_ENDPOINT`")
 
 
 def _parse_listing(body: bytes, source: HubSource) -> Snapshot:
+    where = f"the hub's list of the files of `{source.repo}`"
+    hint = "check `HF_ENDPOINT`: something other than a Hugging Face hub may answer there"
     try:
-        if len(body) > MAX_LISTING_BYTES:
-            raise ValueError(f"more than {MAX_LISTING_BYTES} bytes")
-        listing = json.loads(body)
-        commit = listing["sha"]
-        if not _COMMIT.fullmatch(commit):
-            raise ValueError(f"`sha` is `{str(commit)[:80]}`")
-        files = [_parse_file(sibling) for sibling in listing["siblings"]]
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise UserError(
-            f"the hub's list of the files of `{source.repo}` cannot be read: {error}",
-            hint="check `HF_ENDPOINT`: something other than a Hugging Face hub may answer there",
-        ) from error
+        listing = parse_json(body, where, MAX_LISTING_BYTES)
+    except UserError as error:
+        raise UserError(error.message, hint=hint) from None
+    commit, siblings = listing.get("sha"), listing.get("siblings")
+    if not isinstance(commit, str) or not _COMMIT.fullmatch(commit):
+        raise UserError(f"{where}: `sha` is `{shown(commit)}`, not a commit", hint=hint)
+    if not isinstance(siblings, list) or not all(isinstance(sibling, dict) for sibling in siblings):
+        raise UserError(f"{where}: `siblings` is not a list of files", hint=hint)
+    files = [file for file in map(_parse_file, siblings) if file is not None]
     return Snapshot(source.repo, commit, {file.path: file for file in files})
 
 
-def _parse_file(sibling: Mapping[str, Any]) -> RepoFile:
-    path, size, lfs = sibling["rfilename"], sibling.get("size"), sibling.get("lfs") or {}
-    if not isinstance(path, str) or not (size is None or (type(size) is int and size >= 0)):
-        raise ValueError(f"file `{str(path)[:80]}` of size `{str(size)[:80]}`")
-    sha256, blob = lfs.get("sha256"), sibling.get("blobId")
+def _parse_file(sibling: Mapping[str, Any]) -> RepoFile | None:
+    """A line of the listing; None if it is not one that could be fetched."""
+    path, size = sibling.get("rfilename"), sibling.get("size")
+    lfs, blob = sibling.get("lfs"), sibling.get("blobId")
+    if not isinstance(path, str) or not path.isprintable():
+        return None
+    if type(size) is not int or not 0 <= size < 1 << 53:
+        size = None
     digest = None
-    if isinstance(sha256, str) and _SHA256.fullmatch(sha256):
-        digest = Digest("sha256", sha256)
-    elif not lfs and size is not None and isinstance(blob, str) and _COMMIT.fullmatch(blob):
+    if isinstance(lfs, dict):
+        sha256 = lfs.get("sha256")
+        digest = Digest("sha256", sha256) if isinstance(sha256, str) and _SHA256.fullmatch(sha256) else None
+    elif size is not None and isinstance(blob, str) and _COMMIT.fullmatch(blob):
         digest = Digest("git", blob)
     return RepoFile(path, size, digest)
 
@@ -207,5 +229,5 @@ def _not_a_model(snapshot: Snapshot) -> UserError:
             f"`{snapshot.repo}` has its weights only as pickles, which can run code and are never read",
             hint="look for a copy of the model with `.safetensors` files",
         )
-    hint = "a model folder holds `config.json` and `model.safetensors` (or numbered parts of it)"
+    hint = "a model folder holds config.json, tokenizer.json and model.safetensors (or an index and its parts)"
     return UserError(f"`{snapshot.repo}` holds no model that can be imported", hint=hint)

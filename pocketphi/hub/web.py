@@ -85,6 +85,10 @@ class Refused(Exception):
         self.host = host
 
 
+class OfflineError(UserError):
+    """The network is needed, and the user has forbidden it."""
+
+
 class Unreachable(UserError):
     """Several tries got nowhere: there may be no network at all."""
 
@@ -139,9 +143,9 @@ def open_url(
         except urllib.error.URLError as error:
             if isinstance(error.reason, ssl.SSLCertVerificationError):
                 raise _untrusted(url, error.reason) from error
-            raise BrokenConnection(f"no connection to `{_host(url)}`: {_said(error.reason)}") from error
+            raise BrokenConnection(f"no connection to `{_host(url)}`: {said(error.reason)}") from error
         except (OSError, http.client.HTTPException) as error:
-            raise BrokenConnection(f"the connection to `{_host(url)}` broke: {_said(error)}") from error
+            raise BrokenConnection(f"the connection to `{_host(url)}` broke: {said(error)}") from error
     raise UserError(f"`{_host(url)}` redirects more than {MAX_REDIRECTS} times", hint="check `HF_ENDPOINT`")
 
 
@@ -177,7 +181,7 @@ def gave_up(what: str, broken: BrokenConnection, failures: int) -> Unreachable:
 def require_network(settings: Settings, what: str) -> None:
     """Refuse to go on when the network is forbidden. Called before any socket or subprocess exists."""
     if settings.offline:
-        raise UserError(
+        raise OfflineError(
             f"`{without_query(what)}` is needed from the network, and the network is switched off",
             hint="unset `POCKETPHI_OFFLINE` and `HF_HUB_OFFLINE`, or use a model that `pocketphi list` shows",
         )
@@ -263,7 +267,8 @@ def _host(url: str) -> str:
     return urlsplit(url).netloc.rpartition("@")[2]
 
 
-def _said(error: object) -> str:
+def said(error: object) -> str:
+    """What an exception says, for a person; its type if it says nothing."""
     if isinstance(error, TimeoutError):
         return "no answer in time"
     return str(getattr(error, "strerror", None) or error or type(error).__name__)

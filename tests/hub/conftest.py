@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from hub.server import FakeHub, fake_hub
 
+from hub.server import FakeHub, fake_hub
 from pocketphi.config import Settings, settings
 
 

@@ -16,7 +16,7 @@ import threading
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote, urlsplit
@@ -106,9 +106,11 @@ class FakeHub:
     def asked_for(self, file: str, method: str = "GET") -> list[Seen]:
         """The requests for the content of `file` that reached a server which could answer them."""
         return [
-            seen for seen in self.requests
-            if seen.method == method and unquote(urlsplit(seen.path).path).endswith("/" + file) and seen.server == "content"
-        ]  # fmt: skip
+            seen
+            for seen in self.requests
+            if (seen.server, seen.method) == ("content", method)
+            and unquote(urlsplit(seen.path).path).endswith(f"/{file}")
+        ]
 
     def close(self) -> None:
         for server in (self._hub, self._content):
@@ -125,15 +127,13 @@ class FakeHub:
                 headers = {key.lower(): value for key, value in self.headers.items()}
                 hub.requests.append(Seen(name, self.command, self.path, headers))
                 self.close_connection = True
-                try:
+                with suppress(BrokenPipeError, ConnectionResetError):
                     answer(self)
-                except (BrokenPipeError, ConnectionResetError):
-                    pass
 
             do_HEAD = do_GET
 
-            def log_message(self, format: str, *args: object) -> None:
-                pass
+            def log_message(self, *arguments: object) -> None:
+                """Say nothing."""
 
         server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         server.daemon_threads = True
@@ -150,9 +150,10 @@ class FakeHub:
             return _refuse(request, 404 if token and repo is None else 401, "RepoNotFound")
         if is_listing:
             fault = self._next("listing")
-            if parts[4:] and (parts[4] != "revision" or parts[5] not in ("main", repo.commit)):
+            if len(parts) != 6 or parts[5] not in ("main", repo.commit):
                 return _refuse(request, 404, "RevisionNotFound")
-            return _send(request, json.dumps(self._listing(repo_name, repo)).encode(), fault, "application/json")
+            listing = self._tree(repo) if parts[4] == "tree" else self._listing(repo_name, repo)
+            return _send(request, json.dumps(listing).encode(), fault, "application/json")
         if len(parts) < 5 or parts[2] != "resolve" or parts[3] not in ("main", repo.commit):
             return _refuse(request, 404, "RevisionNotFound")
         file = "/".join(parts[4:])
@@ -166,7 +167,9 @@ class FakeHub:
         told = {"X-Repo-Commit": repo.commit}
         if len(content) < LARGE or not self.redirects_large:
             # Counted as content, wherever it comes from.
-            self.requests.append(Seen("content", *(self.requests[-1].method, self.requests[-1].path), self.requests[-1].headers))
+            self.requests.append(
+                Seen("content", *(self.requests[-1].method, self.requests[-1].path), self.requests[-1].headers)
+            )
             return _send(request, content, self._next(file), headers=told)
         fault = self._next("redirect")
         if repo.tells_digests:
@@ -194,6 +197,16 @@ class FakeHub:
             siblings.append(sibling)
         return {"id": name, "modelId": name, "sha": repo.commit, "private": False, "gated": False, "siblings": siblings}
 
+    def _tree(self, repo: Repo) -> list[dict[str, object]]:
+        """The other form of the list, which the official client asks for."""
+        lines: list[dict[str, object]] = []
+        for path, content in repo.files.items():
+            lines.append({"type": "file", "path": path, "size": len(content), "oid": git_blob_id(content)})
+            if len(content) >= LARGE:
+                sha256 = hashlib.sha256(content).hexdigest()
+                lines[-1]["lfs"] = {"oid": sha256, "size": len(content), "pointerSize": 134}
+        return lines
+
 
 def git_blob_id(content: bytes) -> str:
     return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
@@ -215,7 +228,7 @@ def _refuse(request: BaseHTTPRequestHandler, status: int, code: str) -> None:
 def _send(
     request: BaseHTTPRequestHandler,
     content: bytes,
-    fault: Fault = Fault(),  # noqa: B008 - frozen
+    fault: Fault = Fault(),
     kind: str = "application/octet-stream",
     headers: dict[str, str] | None = None,
 ) -> None:
@@ -229,7 +242,12 @@ def _send(
         start = int(asked.removeprefix("bytes=").partition("-")[0]) + fault.shift_range
         status = 206 if start < whole else 416
     body = content[start:] if status != 416 and fault.status is None else b""
-    told = {"Content-Type": kind, "ETag": etag, "Accept-Ranges": "bytes", "Content-Length": str(len(body) + fault.announce)}
+    told = {
+        "Content-Type": kind,
+        "ETag": etag,
+        "Accept-Ranges": "bytes",
+        "Content-Length": str(len(body) + fault.announce),
+    }
     if status == 206:
         told["Content-Range"] = f"bytes {start}-{whole - 1}/{whole}"
     told |= (headers or {}) | fault.headers | {"Connection": "close"}

