@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from pocketphi.formats.pocket import open_pocket
-from pocketphi.hub import resolve
+from pocketphi.hub.store import resolve
 from pocketphi.runtime.model import Model
 
 

@@ -13,7 +13,7 @@ MAX_STOP_CHARACTERS = 1024
 
 
 class StopFinder:
-    """Watches a stream of text for any of `stops`; the earliest to begin wins.
+    """Watches a stream of text for any of `stops`; the first to be complete wins, of two the longer.
 
     Raises:
         UserError: a stop string is empty or too long, or there are too many.
@@ -34,10 +34,10 @@ class StopFinder:
         if self.found:
             return ""
         text = self._held + piece
-        ends = [(place, stop) for stop in self._stops if (place := text.find(stop)) >= 0]
-        if ends:
+        found = [(place + len(stop), place) for stop in self._stops if (place := text.find(stop)) >= 0]
+        if found:
             self.found, self._held = True, ""
-            return text[: min(ends)[0]]
+            return text[: min(found)[1]]
         held = max((_overlap(text, stop) for stop in self._stops), default=0)
         self._held = text[len(text) - held :]
         return text[: len(text) - held]

@@ -1,0 +1,112 @@
+"""The memory plan: refused with numbers before anything is loaded, and close to what is really taken."""
+
+from pathlib import Path
+
+import pytest
+from tiny import tiny_config
+
+from pocketphi.architecture import DecoderConfig, RopeConfig
+from pocketphi.errors import UserError
+from pocketphi.runtime import machine
+from pocketphi.runtime.memory import cache_bytes_per_position, choose_context, page_budget, plan_memory
+from pocketphi.runtime.model import Model
+
+GIB = 1 << 30
+MINI = DecoderConfig(
+    model_type="phi3",
+    vocab_size=32064,
+    hidden_size=3072,
+    intermediate_size=8192,
+    num_hidden_layers=32,
+    num_attention_heads=32,
+    num_key_value_heads=32,
+    rope=RopeConfig(head_dim=96, max_position_embeddings=131072),
+)
+
+
+def test_phi3_mini_takes_what_its_shape_says():
+    assert cache_bytes_per_position(MINI) == 393_216
+
+
+def test_the_default_context_leaves_memory_alone():
+    context, plan = choose_context(MINI, weights_bytes=2 * GIB, wanted=None, available=16 * GIB)
+    assert 20_000 < context < 131072
+    assert plan.total <= 12 * GIB
+    assert choose_context(MINI, weights_bytes=2 * GIB, wanted=None, available=128 * GIB)[0] == 131072
+    assert choose_context(MINI, weights_bytes=2 * GIB, wanted=None, available=None)[0] == 131072
+
+
+def test_too_much_is_refused_with_numbers_and_a_context_that_fits():
+    with pytest.raises(UserError, match=r"GiB of memory needed .* 65536 positions.*6\.00 GiB available") as error:
+        choose_context(MINI, weights_bytes=2 * GIB, wanted=65536, available=6 * GIB)
+    assert error.value.hint is not None
+    fitting = int(error.value.hint.split()[3])
+    choose_context(MINI, weights_bytes=2 * GIB, wanted=fitting, available=6 * GIB)
+    with pytest.raises(UserError):
+        choose_context(MINI, weights_bytes=2 * GIB, wanted=fitting + 1, available=6 * GIB)
+
+
+def test_a_model_that_cannot_fit_at_all_hints_at_a_smaller_one():
+    with pytest.raises(UserError) as error:
+        choose_context(MINI, weights_bytes=2 * GIB, wanted=None, available=GIB)
+    assert "smaller model" in (error.value.hint or "")
+
+
+@pytest.mark.parametrize("wanted", [0, -5, 131073])
+def test_an_impossible_context_is_refused(wanted: int):
+    with pytest.raises(UserError, match="context `"):
+        choose_context(MINI, weights_bytes=GIB, wanted=wanted, available=64 * GIB)
+
+
+def test_the_plan_knows_the_engine_s_pages(tiny_model: Model):
+    per_position = tiny_model.engine.page_bytes / tiny_model.engine.page_positions
+    assert per_position == pytest.approx(tiny_model.cache_bytes_per_position, rel=0.01)
+
+
+def test_the_budget_always_grants_one_context_and_never_more_than_asked():
+    config = tiny_config()
+    one = page_budget(config, context=65, available=0)
+    assert one == 128 * cache_bytes_per_position(config)
+    assert page_budget(config, context=65, available=GIB) == 8 * one
+
+
+def test_every_full_context_fits_in_the_default_budget(tiny_model: Model):
+    tiny_model.logits([1] * tiny_model.context_size)
+
+
+def write_cgroup(root: Path, **files: str) -> None:
+    for name, text in files.items():
+        path = root / name.replace("__", "/").replace("_DOT_", ".")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+
+def test_a_cgroup_limits_memory_and_cores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(machine, "_CGROUP", tmp_path)
+    monkeypatch.setattr(machine, "_cgroup_folders", lambda: [tmp_path / "a", tmp_path])
+    write_cgroup(
+        tmp_path,
+        a__memory_DOT_max="1000000",
+        a__memory_DOT_current="900000",
+        a__memory_DOT_stat="anon 500000\nactive_file 100000\ninactive_file 200000\n",
+        a__cpu_DOT_max="100000 100000",
+        memory_DOT_max="max",
+    )
+    assert machine.available_memory() == 400_000
+    assert machine.available_cores() == 1
+
+
+def test_unlimited_is_the_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(machine, "_CGROUP", tmp_path)
+    available = machine.available_memory()
+    assert available is None or available > 0
+    assert machine.available_cores() >= 1
+
+
+def test_hyper_threads_count_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(machine, "_CGROUP", tmp_path / "none")
+    monkeypatch.setattr(machine, "_CPUS", tmp_path)
+    monkeypatch.setattr(machine.os, "sched_getaffinity", lambda pid: {0, 1, 2, 3}, raising=False)
+    for cpu, siblings in enumerate(["0,2", "1,3", "0,2", "1,3"]):
+        write_cgroup(tmp_path, **{f"cpu{cpu}__topology__thread_siblings_list": siblings})
+    assert machine.available_cores() == 2
