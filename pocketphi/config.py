@@ -72,13 +72,15 @@ def _flag(env: Mapping[str, str], name: str) -> bool:
 
 
 def _folder(env: Mapping[str, str], variable: str, below_home: str) -> Path:
-    chosen = env.get(variable, "")
-    if os.path.isabs(chosen):
-        return Path(chosen)
-    home = env.get("HOME") or os.path.expanduser("~")
-    if not os.path.isabs(home):
-        raise UserError(f"no home directory, and `{variable}` is not set", hint=f"set `{variable}` to a folder")
-    return Path(home, below_home)
+    chosen = Path(env.get(variable, ""))
+    if chosen.is_absolute():
+        return chosen
+    try:
+        home = Path(env.get("HOME") or Path.home())
+    except RuntimeError as error:
+        hint = f"set `{variable}` to a folder"
+        raise UserError(f"no home directory, and `{variable}` is not set", hint=hint) from error
+    return home / below_home
 
 
 def _stored_token(path: Path) -> str | None:

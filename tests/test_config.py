@@ -45,6 +45,9 @@ def test_a_token_comes_from_the_environment_before_the_file_and_never_shows(tmp_
 
 
 def test_no_home_is_an_error_that_names_the_variable_to_set(monkeypatch):
-    monkeypatch.setattr("os.path.expanduser", lambda path: path)
+    def homeless() -> Path:
+        raise RuntimeError("no home")
+
+    monkeypatch.setattr(Path, "home", homeless)
     with pytest.raises(UserError, match="XDG_CACHE_HOME"):
         settings({})

@@ -94,7 +94,7 @@ def show(model: Model, json: Json = False) -> None:
         print(f"memory at {context:,} tokens  {human_size(num_bytes)}")
 
 
-def verify(models: Annotated[list[str], typer.Argument(metavar="MODEL...", help="names or .pocket files")]) -> None:
+def verify(models: Annotated[list[str], typer.Argument(metavar="MODEL", help="names or .pocket files")]) -> None:
     """Check every byte of models against the hashes inside. Prints the path of each good file."""
     from pocketphi.hub import verify_model
 
@@ -104,7 +104,7 @@ def verify(models: Annotated[list[str], typer.Argument(metavar="MODEL...", help=
         print(path)
 
 
-def remove(names: Annotated[list[str], typer.Argument(metavar="NAME...", help="names of `pocketphi list`")]) -> None:
+def remove(names: Annotated[list[str], typer.Argument(metavar="NAME", help="names of `pocketphi list`")]) -> None:
     """Delete models, and what unfinished pulls of them left."""
     from pocketphi.hub import remove_model
     from pocketphi.hub.disk import human_size

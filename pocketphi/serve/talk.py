@@ -66,6 +66,7 @@ class Talk:
             finally:
                 self.screen.line()
         self._remark()
+        self.screen.line()
 
     def ask_yes(self, question: str) -> bool:
         """Whether the answer to `question` is yes; anything else is no."""
