@@ -145,7 +145,7 @@ class DecoderConfig:
         if self.model_type not in ARCHITECTURES:
             raise _unknown_architecture(self.model_type)
         _check_range("vocab_size", self.vocab_size, 2, MAX_VOCABULARY)
-        _check_range("hidden_size", self.hidden_size, 1, MAX_WIDTH)
+        _check_range("hidden_size", self.hidden_size, 2, MAX_WIDTH)
         _check_range("intermediate_size", self.intermediate_size, 1, MAX_INTERMEDIATE)
         _check_range("num_hidden_layers", self.num_hidden_layers, 1, MAX_LAYERS)
         _check_range("num_attention_heads", self.num_attention_heads, 1, MAX_HEADS)

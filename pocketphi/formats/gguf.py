@@ -144,7 +144,7 @@ class GgufTensor:
         """Some rows of a quantized tensor as a grid of ours (see `pocketphi.formats.ggml`)."""
         return _named(self.name, to_grid, self.kind, self.data[rows])
 
-    def dequantize(self, rows: slice = slice(None)) -> npt.NDArray[np.float32]:
+    def dequantize(self, rows: slice | npt.NDArray[np.intp] = slice(None)) -> npt.NDArray[np.float32]:
         """Some rows as float32 (rows, cols), by ggml's definition."""
         return to_float(self.kind, self.data[rows])
 

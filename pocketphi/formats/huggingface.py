@@ -95,7 +95,7 @@ def map_safetensors(path: Path) -> dict[str, FolderTensor]:
     with open_regular(path) as file:
         header = parse_header(read_header(file), file.size, where)
         data = file.map()
-    types = {"F32": np.dtype("<f4"), "F16": np.dtype("<f2"), "BF16": np.dtype("<u2")}
+    types: dict[str, np.dtype[Any]] = {"F32": np.dtype("<f4"), "F16": np.dtype("<f2"), "BF16": np.dtype("<u2")}
     tensors = {}
     for name, entry in header.tensors.items():
         if entry.dtype not in types:
