@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny import write_tiny
 
 from pocketphi.formats.pocket import PocketFile
 from pocketphi.runtime.model import Model
+from tiny import write_tiny
 
 
 @pytest.fixture(scope="session")

@@ -10,10 +10,11 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from pocketphi.architecture import expected_tensors
 from pocketphi.chat import ChatTemplate, Message, template_by_name
 from pocketphi.errors import UserError
 from pocketphi.formats.pocket import PocketFile
-from pocketphi.packing import PackedTensor, WeightFormat
+from pocketphi.packing import WeightFormat
 from pocketphi.runtime.abi import Isa, Positions
 from pocketphi.runtime.cancel import CancelFlag
 from pocketphi.runtime.machine import available_memory
@@ -77,7 +78,7 @@ class Model:
                 hint="import the model again with its own tokenizer",
             )
         self.template = template_by_name(file.chat.template)
-        self._native = NativeModel(file.config, [_native_tensor(name, tensor) for name, tensor in file.tensors.items()])
+        self._native = NativeModel(file.config, _native_tensors(file))
         budget = page_budget(file.config, context=self.context_size, available=available)
         self.engine = NativeEngine(
             self._native,
@@ -199,11 +200,15 @@ class Model:
         return result
 
 
-def _native_tensor(name: str, tensor: PackedTensor) -> NativeTensor:
-    rows, cols = tensor.shape
-    return NativeTensor(
-        name=name, data=tensor.data, format=_FORMATS[tensor.format], group=tensor.group, rows=rows, cols=cols
-    )
+def _native_tensors(file: PocketFile) -> list[NativeTensor]:
+    """The file's tensors with their shapes in the model: the packed `gate_up_proj` may hold padding rows."""
+    shapes = expected_tensors(file.config)
+    tensors = []
+    for name, tensor in file.tensors.items():
+        rows, cols = shapes.get(name, tensor.shape)
+        kind = _FORMATS[tensor.format]
+        tensors.append(NativeTensor(name=name, data=tensor.data, format=kind, group=tensor.group, rows=rows, cols=cols))
+    return tensors
 
 
 def _isa(name: str | None) -> Isa:

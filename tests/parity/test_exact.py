@@ -4,13 +4,13 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from reference.decoder import Reference
-from reference.exact import ExactDecoder
-from tiny import longrope_config, tiny_config
 
 from pocketphi.architecture import DecoderConfig
-from pocketphi.packing import WeightFormat, dequantize
+from pocketphi.packing import WeightFormat
 from pocketphi.runtime.model import Model
+from reference.decoder import Reference, plain_weights
+from reference.exact import ExactDecoder
+from tiny import longrope_config, tiny_config
 
 FORMATS = [
     (WeightFormat.Q4, 32),
@@ -54,7 +54,9 @@ def test_every_shape_equals_its_definition(open_tiny: Callable[..., Model], name
     model = open_tiny(SHAPES[name], kind=WeightFormat.Q4M, group=32)
     for count in (1, 63, 64, 65, 100):
         tokens = random_tokens(model.config, count)
-        np.testing.assert_array_equal(model.logits(tokens), ExactDecoder(model.config, model.file.tensors).logits(tokens))
+        np.testing.assert_array_equal(
+            model.logits(tokens), ExactDecoder(model.config, model.file.tensors).logits(tokens)
+        )
 
 
 def test_long_sequences_cross_segments(open_tiny: Callable[..., Model]):
@@ -68,16 +70,5 @@ def test_float_activations_follow_the_mathematics(open_tiny: Callable[..., Model
     """16-bit weights: what remains is single precision, and half precision keys and values."""
     model = open_tiny(SHAPES[name], kind=WeightFormat.F16, group=0)
     tokens = random_tokens(model.config, 100)
-    expected = Reference(model.config, plain_weights(model)).logits(tokens)
+    expected = Reference(model.config, plain_weights(model.file)).logits(tokens)
     assert np.abs(model.logits(tokens) - expected).max() <= 2e-3 * np.abs(expected).max()
-
-
-def plain_weights(model: Model) -> dict[str, np.ndarray]:
-    """A file's weights as the mathematics sees them: gate rows before up rows."""
-    weights = {name: dequantize(tensor) for name, tensor in model.file.tensors.items()}
-    for name, rows in weights.items():
-        if "gate_up" in name:
-            gate, up = rows.reshape(-1, 2, 32, rows.shape[1]).swapaxes(0, 1)
-            size = model.config.intermediate_size
-            weights[name] = np.concatenate([half.reshape(-1, rows.shape[1])[:size] for half in (gate, up)])
-    return weights

@@ -14,8 +14,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pocketphi.architecture import DecoderConfig, inverse_frequencies
+from pocketphi.formats.pocket import PocketFile
+from pocketphi.packing import ROW_BLOCK, dequantize
 
 Array = NDArray[Any]
+
+
+def plain_weights(file: PocketFile) -> dict[str, Array]:
+    """A file's weights as the mathematics sees them: dequantised, gate rows before up rows."""
+    weights: dict[str, Array] = {name: dequantize(tensor) for name, tensor in file.tensors.items()}
+    for name, rows in weights.items():
+        if name.endswith("gate_up_proj.weight"):
+            halves = rows.reshape(-1, 2, ROW_BLOCK, rows.shape[1]).swapaxes(0, 1)
+            kept = [half.reshape(-1, rows.shape[1])[: file.config.intermediate_size] for half in halves]
+            weights[name] = np.concatenate(kept)
+    return weights
 
 
 @dataclass(frozen=True)

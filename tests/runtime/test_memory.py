@@ -3,13 +3,13 @@
 from pathlib import Path
 
 import pytest
-from tiny import tiny_config
 
 from pocketphi.architecture import DecoderConfig, RopeConfig
 from pocketphi.errors import UserError
 from pocketphi.runtime import machine
-from pocketphi.runtime.memory import cache_bytes_per_position, choose_context, page_budget, plan_memory
+from pocketphi.runtime.memory import cache_bytes_per_position, choose_context, page_budget
 from pocketphi.runtime.model import Model
+from tiny import tiny_config
 
 GIB = 1 << 30
 MINI = DecoderConfig(

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny import longrope_config, tiny_config
 
 from pocketphi.errors import UserError
 from pocketphi.formats.pocket import PocketFile
@@ -20,6 +19,7 @@ from pocketphi.runtime.abi import Cancelled, Positions
 from pocketphi.runtime.cancel import CancelFlag
 from pocketphi.runtime.model import Model
 from pocketphi.runtime.native import StepItem
+from tiny import longrope_config, tiny_config
 
 TOKENS = list(range(40))
 
@@ -163,9 +163,7 @@ def test_a_flag_set_before_cancels_and_changes_nothing(tiny_model: Model):
 @pytest.fixture
 def slow_model(open_tiny: Callable[..., Model]) -> Model:
     """Seconds for a full context, so that there is time to interrupt it."""
-    config = tiny_config(
-        hidden_size=256, intermediate_size=512, num_hidden_layers=16, max_position_embeddings=8192
-    )
+    config = tiny_config(hidden_size=256, intermediate_size=512, num_hidden_layers=16, max_position_embeddings=8192)
     return open_tiny(config, kind=WeightFormat.F16, group=0, load={"isa": "scalar", "threads": 1})
 
 

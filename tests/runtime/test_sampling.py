@@ -11,7 +11,9 @@ from pocketphi.runtime.sampling import Sampler, SamplingOptions, score
 LOGITS = np.random.default_rng(0).normal(0, 3, 300).astype(np.float32)
 
 
-def frequencies(options: SamplingOptions, logits: np.ndarray = LOGITS, draws: int = 4000, **history: object) -> np.ndarray:
+def frequencies(
+    options: SamplingOptions, logits: np.ndarray = LOGITS, draws: int = 4000, **history: object
+) -> np.ndarray:
     sampler = Sampler(options, **({"allowed": history.pop("allowed")} if "allowed" in history else {}))  # type: ignore[arg-type]
     counts = np.zeros(len(logits))
     for counter in range(draws):

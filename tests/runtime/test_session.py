@@ -6,7 +6,6 @@ from itertools import islice
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tiny import longrope_config, tiny_config
 
 from pocketphi.chat import Message
 from pocketphi.errors import UserError
@@ -15,6 +14,7 @@ from pocketphi.runtime.model import Model
 from pocketphi.runtime.sampling import SamplingOptions
 from pocketphi.runtime.session import ContextFullError, Session
 from pocketphi.runtime.writer import StopReason
+from tiny import longrope_config, tiny_config
 
 WARM = SamplingOptions(temperature=1.0, seed=7)
 

@@ -1,5 +1,7 @@
 """Stop strings are found wherever the pieces are cut."""
 
+import itertools
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -15,7 +17,7 @@ TEXT = st.text("ab.", max_size=30)
 def test_cutting_the_text_changes_nothing(text: str, stops: list[str], cuts: list[int]):
     places = sorted({0, len(text), *(cut for cut in cuts if cut < len(text))})
     finder = StopFinder(stops)
-    out = "".join(finder.push(text[a:b]) for a, b in zip(places, places[1:], strict=False)) + finder.finish()
+    out = "".join(finder.push(text[a:b]) for a, b in itertools.pairwise(places)) + finder.finish()
     found = [text.find(stop) for stop in stops if stop in text]
     whole = StopFinder(stops)
     assert (out, finder.found) == (whole.push(text) + whole.finish(), whole.found)
