@@ -1,0 +1,15 @@
+// The last failure of a thread, as one line for a person.
+#ifndef POCKETPHI_ERROR_H_
+#define POCKETPHI_ERROR_H_
+
+#include "pocketphi.h"
+
+namespace pp {
+
+// Stores the formatted message for pp_last_error() and returns `status`, so that a check reads
+// `return fail(PP_INVALID, "...")`.
+__attribute__((format(printf, 2, 3))) pp_status fail(pp_status status, const char* format, ...);
+
+}  // namespace pp
+
+#endif  // POCKETPHI_ERROR_H_

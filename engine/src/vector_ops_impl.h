@@ -1,0 +1,135 @@
+// The vector operations, written once. The including file has chosen a lanes_*.h before, and exports the
+// table. Everything here is in an anonymous namespace: nothing may leave a file that is compiled for a wide
+// instruction set, or the linker could hand it to machines without one.
+#ifndef POCKETPHI_VECTOR_OPS_IMPL_H_
+#define POCKETPHI_VECTOR_OPS_IMPL_H_
+
+#include "attention_impl.h"
+#include "exp2.h"
+#include "vector_ops.h"
+
+namespace pp {
+namespace {
+
+// Applies `function` to the vectors of `count` floats; the last may be short.
+template <class Function>
+PP_INLINE void for_each_vector(uint32_t count, Function function) {
+  uint32_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) function(i, kLanes);
+  if (i < count) function(i, count - i);
+}
+PP_INLINE Lanes load_some(const float* from, uint32_t count) {
+  return count == kLanes ? load(from) : load_first(from, count);
+}
+PP_INLINE void store_some(float* to, Lanes x, uint32_t count) {
+  if (count == kLanes) return store(to, x);
+  store_first(to, x, count);
+}
+
+// Lane l sums the squares of x[l], x[l + 16], ...; then the lanes are folded.
+void rms_norm(const float* x, const float* weight, uint32_t count, float epsilon, float* out) {
+  Lanes squares = broadcast(0.0f);
+  for_each_vector(count, [&](uint32_t i, uint32_t n) __attribute__((always_inline)) {
+    const Lanes value = load_some(x + i, n);
+    squares = squares + value * value;
+  });
+  const float mean = fold_sum(squares) / float(count);
+  const Lanes inverse = broadcast(1.0f / __builtin_sqrtf(mean + epsilon));
+  for_each_vector(count, [&](uint32_t i, uint32_t n) __attribute__((always_inline)) {
+    store_some(out + i, load_some(x + i, n) * inverse * load_some(weight + i, n), n);
+  });
+}
+
+void add(float* x, const float* y, uint32_t count) {
+  for_each_vector(count, [&](uint32_t i, uint32_t n) __attribute__((always_inline)) {
+    store_some(x + i, load_some(x + i, n) + load_some(y + i, n), n);
+  });
+}
+
+// silu(gate) * up = gate / (1 + exp(-gate)) * up.
+void silu_multiply(const float* gate_up, uint32_t num_blocks, float* out) {
+  for (uint32_t i = 0; i < 2 * num_blocks; ++i) {
+    const float* from = gate_up + 64 * (i / 2) + 16 * (i % 2);
+    const Lanes gate = load(from);
+    const Lanes sigmoid_inverse = broadcast(1.0f) + exp_clamped(broadcast(0.0f) - gate);
+    store(out + 16 * i, gate / sigmoid_inverse * load(from + 32));
+  }
+}
+
+// Turns the pairs (i, i + E / 2) of one head; writes both halves.
+PP_INLINE void rotate(const float* x, const float* cos, const float* sin, uint32_t head_dim, float* out) {
+  const uint32_t half = head_dim / 2;
+  for_each_vector(half, [&](uint32_t i, uint32_t n) __attribute__((always_inline)) {
+    const Lanes first = load_some(x + i, n);
+    const Lanes second = load_some(x + half + i, n);
+    const Lanes c = load_some(cos + i, n);
+    const Lanes s = load_some(sin + i, n);
+    store_some(out + i, first * c - second * s, n);
+    store_some(out + half + i, second * c + first * s, n);
+  });
+}
+
+void prepare_query(const float* query, const float* cos, const float* sin, uint32_t head_dim, float scale,
+                   float* out) {
+  rotate(query, cos, sin, head_dim, out);
+  for_each_vector(head_dim, [&](uint32_t i, uint32_t n) __attribute__((always_inline)) {
+    store_some(out + i, round_to_half(load_some(out + i, n) * broadcast(scale)), n);
+  });
+}
+
+void store_key_value(const float* key, const float* value, const float* cos, const float* sin,
+                     const KvLayout& layout, uint16_t* keys, uint32_t slot) {
+  const uint32_t head_dim = layout.head_dim;
+  alignas(64) float turned[kMaxHeadDim];
+  alignas(64) uint16_t halfs[kMaxHeadDim];
+  rotate(key, cos, sin, head_dim, turned);
+  for (uint32_t e = 0; e < head_dim; e += kLanes) store_half(halfs + e, load(turned + e));
+  for (uint32_t e = 0; e < head_dim; ++e) keys[size_t(e) * kPagePositions + slot] = halfs[e];
+
+  uint16_t* values = keys + size_t(kPagePositions) * head_dim + size_t(slot) * layout.value_stride;
+  for_each_vector(head_dim, [&](uint32_t e, uint32_t n) __attribute__((always_inline)) {
+    store_half(values + e, load_some(value + e, n));
+  });
+}
+
+uint32_t arg_max(const float* x, uint32_t count) {
+  const Lanes lowest = broadcast(-__builtin_inff());
+  Lanes largest = lowest;
+  for_each_vector(count, [&](uint32_t i, uint32_t n) __attribute__((always_inline)) {
+    largest = larger(keep(load_some(x + i, n), 0, int32_t(n), lowest), largest);
+  });
+  const float value = fold_max(largest);
+  uint32_t i = 0;
+  while (i < count && x[i] != value) ++i;
+  return i < count ? i : 0;
+}
+
+void exp_differences(const float* x, uint32_t count, float largest, float* out) {
+  for_each_vector(count, [&](uint32_t i, uint32_t n) __attribute__((always_inline)) {
+    store_some(out + i, exp_clamped(load_some(x + i, n) - broadcast(largest)), n);
+  });
+}
+
+// Sixteen partial sums per run of 1024 values, folded; runs are added in double precision.
+double sum_exp(const float* x, uint32_t count, float largest) {
+  constexpr uint32_t kRun = 1024;
+  double total = 0.0;
+  for (uint32_t begin = 0; begin < count; begin += kRun) {
+    const uint32_t length = count - begin < kRun ? count - begin : kRun;
+    Lanes sums = broadcast(0.0f);
+    for_each_vector(length, [&](uint32_t i, uint32_t n) __attribute__((always_inline)) {
+      const Lanes value = exp_clamped(load_some(x + begin + i, n) - broadcast(largest));
+      sums = sums + keep(value, 0, int32_t(n), broadcast(0.0f));
+    });
+    total += double(fold_sum(sums));
+  }
+  return total;
+}
+
+constexpr VectorOps kOps = {rms_norm,       add,          silu_multiply, prepare_query, store_key_value, attend_segment,
+                            merge_states,   finish_state, arg_max,       sum_exp,       exp_differences};
+
+}  // namespace
+}  // namespace pp
+
+#endif  // POCKETPHI_VECTOR_OPS_IMPL_H_
