@@ -14,7 +14,6 @@ import math
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import UnionType
 from typing import Any
 
 from pocketphi.errors import UserError, shown
@@ -186,26 +185,27 @@ class DecoderConfig:
         if not isinstance(model_type, str) or model_type not in ARCHITECTURES:
             raise _unknown_architecture(model_type)
         _refuse_foreign_features(published, model_type)
-        hidden_size = _integer(published, "hidden_size")
-        heads = _integer(published, "num_attention_heads")
+        hidden_size: Any = published.get("hidden_size")
+        heads: Any = published.get("num_attention_heads")
+        _check_range("hidden_size", hidden_size, 2, MAX_WIDTH)
         _check_range("num_attention_heads", heads, 1, MAX_HEADS)
-        head_dim = _integer(published, "head_dim", None)
+        head_dim = published.get("head_dim")
         if head_dim is None:
             if hidden_size % heads:
                 raise UserError(f"`num_attention_heads` {heads} does not divide `hidden_size` {hidden_size}")
             head_dim = hidden_size // heads
         return cls(
             model_type=model_type,
-            vocab_size=_integer(published, "vocab_size"),
+            vocab_size=_given(published, "vocab_size"),
             hidden_size=hidden_size,
-            intermediate_size=_integer(published, "intermediate_size"),
-            num_hidden_layers=_integer(published, "num_hidden_layers"),
+            intermediate_size=_given(published, "intermediate_size"),
+            num_hidden_layers=_given(published, "num_hidden_layers"),
             num_attention_heads=heads,
-            num_key_value_heads=_integer(published, "num_key_value_heads", heads),
+            num_key_value_heads=_given(published, "num_key_value_heads", heads),
             rope=_read_rope(published, model_type, head_dim),
-            rms_norm_eps=_number(published, "rms_norm_eps", 1e-5 if model_type == "phi3" else 1e-6),
-            tie_word_embeddings=_field(published, "tie_word_embeddings", bool, "true or false", False),
-            sliding_window=_integer(published, "sliding_window", None),
+            rms_norm_eps=_given(published, "rms_norm_eps", 1e-5 if model_type == "phi3" else 1e-6),
+            tie_word_embeddings=_given(published, "tie_word_embeddings", False),
+            sliding_window=_given(published, "sliding_window"),
         )
 
     def to_published(self) -> dict[str, Any]:
@@ -281,48 +281,50 @@ def inverse_frequencies(rope: RopeConfig) -> tuple[tuple[float, ...], tuple[floa
 
 
 def _read_rope(published: Mapping[str, Any], model_type: str, head_dim: int) -> RopeConfig:
-    length = _integer(published, "max_position_embeddings")
+    length = published.get("max_position_embeddings")
+    _check_range("max_position_embeddings", length, 1, MAX_CONTEXT)
     scaling = published.get("rope_parameters") or published.get("rope_scaling") or {}
     if not isinstance(scaling, Mapping):
         raise UserError(f"`rope_scaling` is `{shown(scaling)}`, not an object")
-    theta = _number(scaling if "rope_theta" in scaling else published, "rope_theta", 10_000.0)
-    original = _integer(published, "original_max_position_embeddings", None)
-    if original is None:
-        original = _integer(scaling, "original_max_position_embeddings", None)
-    if original is None:
-        # The published Phi-3 class fills in 4096, the Llama class the full length.
-        original = 4096 if model_type == "phi3" else length
     kind = scaling.get("rope_type", scaling.get("type", "default"))
-    unknown = sorted(set(map(str, scaling)) - _ROPE_KEYS)
     is_long = kind == "longrope" or (model_type == "phi3" and kind in _LONGROPE_NAMES)
     if not is_long and kind != "default":
         raise UserError(
             f"rope type `{shown(kind)}` is not supported", hint="pocketphi runs plain RoPE and LongRoPE (`longrope`)"
         )
+    unknown = sorted(set(map(str, scaling)) - _ROPE_KEYS)
     if unknown:
         raise UserError(f"unknown key `{shown(unknown[0])}` in `rope_scaling` of type `{shown(kind)}`")
+    # Where no file says it, the published Phi-3 class fills in 4096, the Llama class the full length.
+    original = _given(scaling, "original_max_position_embeddings", 4096 if model_type == "phi3" else length)
+    original = _given(published, "original_max_position_embeddings", original)
+    rope: dict[str, Any] = {
+        "head_dim": head_dim,
+        "rope_theta": _given(scaling, "rope_theta", _given(published, "rope_theta", 10_000.0)),
+        "max_position_embeddings": length,
+        "original_max_position_embeddings": original,
+    }
     if not is_long:
-        return RopeConfig(
-            head_dim=head_dim,
-            rope_theta=theta,
-            max_position_embeddings=length,
-            original_max_position_embeddings=original,
-        )
-    factor = _number(scaling, "factor", None)
-    stated = _number(scaling, "attention_factor", None)
-    if factor is not None and stated is None and factor > 0:
+        return RopeConfig(**rope)
+    stated, factor = scaling.get("attention_factor"), scaling.get("factor")
+    if stated is None and factor is not None:
         # A stated stretch replaces the ratio of the two lengths in the formula.
-        stretched = max(factor, 1.0)
-        stated = math.sqrt(1 + math.log(stretched) / math.log(max(original, 2)))
+        _check_between("factor", factor, 1.0, 1e6)
+        _check_range("original_max_position_embeddings", original, 2, MAX_CONTEXT)
+        stated = math.sqrt(1 + math.log(factor) / math.log(original))
     return RopeConfig(
-        head_dim=head_dim,
-        rope_theta=theta,
-        max_position_embeddings=length,
-        original_max_position_embeddings=original,
-        short_factor=_numbers(scaling, "short_factor"),
-        long_factor=_numbers(scaling, "long_factor"),
+        **rope,
+        short_factor=_factors(scaling, "short_factor"),
+        long_factor=_factors(scaling, "long_factor"),
         stated_attention_factor=stated,
     )
+
+
+def _factors(scaling: Mapping[str, Any], name: str) -> tuple[float, ...]:
+    values = scaling.get(name)
+    if not isinstance(values, list | tuple):
+        raise UserError(f"`{name}` is `{shown(values)}`, not a list of numbers")
+    return tuple(values)
 
 
 def _refuse_foreign_features(published: Mapping[str, Any], model_type: str) -> None:
@@ -367,6 +369,8 @@ def _unknown_architecture(found: object) -> UserError:
 
 
 def _check_range(name: str, value: object, low: int, high: int) -> None:
+    if value is None:
+        raise UserError(f"`{name}` is missing from the config")
     if not isinstance(value, int) or isinstance(value, bool):
         raise UserError(f"`{name}` is `{shown(value)}`, not a whole number")
     if not low <= value <= high:
@@ -378,36 +382,10 @@ def _check_between(name: str, value: object, low: float, high: float) -> None:
         raise UserError(f"`{name}` is `{shown(value)}`, allowed are numbers from {low:g} to {high:g}")
 
 
-_REQUIRED: Any = object()
-
-
-def _field(fields: Mapping[str, Any], name: str, kinds: type | UnionType, meaning: str, default: Any) -> Any:
+def _given(fields: Mapping[str, Any], name: str, default: Any = None) -> Any:
+    """A field, or `default` if it is missing or null. Its type and range are checked where it is used."""
     value = fields.get(name)
-    if value is None:
-        if default is _REQUIRED:
-            raise UserError(f"`{name}` is missing from the config")
-        return default
-    if not isinstance(value, kinds) or (isinstance(value, bool) and kinds is not bool):
-        raise UserError(f"`{name}` is `{shown(value)}`, not {meaning}")
-    return value
-
-
-def _integer(fields: Mapping[str, Any], name: str, default: Any = _REQUIRED) -> Any:
-    return _field(fields, name, int, "a whole number", default)
-
-
-def _number(fields: Mapping[str, Any], name: str, default: Any = _REQUIRED) -> Any:
-    value = _field(fields, name, int | float, "a number", default)
-    if value is not None and not abs(value) < 1e300:
-        raise UserError(f"`{name}` is `{shown(value)}`, not a finite number")
-    return None if value is None else float(value)
-
-
-def _numbers(fields: Mapping[str, Any], name: str) -> tuple[float, ...]:
-    values = _field(fields, name, list | tuple, "a list of numbers", _REQUIRED)
-    if len(values) > MAX_HEAD_DIM:
-        raise UserError(f"`{name}` has {len(values)} entries, allowed are {MAX_HEAD_DIM // 2}")
-    return tuple(_number({f"{name}[{index}]": value}, f"{name}[{index}]") for index, value in enumerate(values))
+    return default if value is None else value
 
 
 def _single(value: float) -> float:

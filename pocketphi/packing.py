@@ -17,7 +17,7 @@ Every tensor is padded with zero bytes to a multiple of 64.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TypeVar
 
@@ -105,13 +105,8 @@ class Grid:
 
     def rows(self, index: slice | npt.NDArray[np.intp]) -> "Grid":
         """The grid of some of the rows, in the order asked for."""
-        return Grid(
-            format=self.format,
-            group=self.group,
-            codes=self.codes[index],
-            scales=self.scales[index],
-            minima=None if self.minima is None else self.minima[index],
-        )
+        minima = None if self.minima is None else self.minima[index]
+        return replace(self, codes=self.codes[index], scales=self.scales[index], minima=minima)
 
     def dequantize(self) -> npt.NDArray[np.float32]:
         """The weights as (rows, cols) float32: code times scale is exact, adding a minimum rounds once."""
@@ -264,13 +259,9 @@ def interleave_grid(gate_up: Grid) -> Grid:
         gate, up = np.split(values, 2)
         return interleave_gate_up(gate, up, fill)
 
-    return Grid(
-        format=gate_up.format,
-        group=gate_up.group,
-        codes=apply(gate_up.codes, gate_up.format.zero_code),
-        scales=apply(gate_up.scales),
-        minima=None if gate_up.minima is None else apply(gate_up.minima),
-    )
+    minima = None if gate_up.minima is None else apply(gate_up.minima)
+    codes = apply(gate_up.codes, gate_up.format.zero_code)
+    return replace(gate_up, codes=codes, scales=apply(gate_up.scales), minima=minima)
 
 
 def round_to_nearest(weights: npt.NDArray[np.float32], bits: int, group: int, minimum: bool = False) -> Grid:
@@ -292,40 +283,30 @@ def round_to_nearest(weights: npt.NDArray[np.float32], bits: int, group: int, mi
     check_group(weight_format, group)
     rows, cols = weights.shape
     groups = -(-cols // group)
-    padded = weights
-    if cols % group:
-        # The padding repeats the last column, so it never widens a group's range.
-        padded = np.pad(weights, ((0, 0), (0, groups * group - cols)), mode="edge")
+    # The padding repeats the last column, so it never widens a group's range.
+    missing = groups * group - cols
+    padded = np.pad(weights, ((0, 0), (0, missing)), mode="edge") if missing else weights
     cells = padded.reshape(rows, groups, group)
     top = (1 << bits) - 1
     low, high = cells.min(axis=2), cells.max(axis=2)
     with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused below
-        minima = low.astype(np.float16) if minimum else None
-    if minima is None:
-        exact = np.where(-low >= high, low, high) / np.float32(-weight_format.zero_code)
-    else:
-        exact = (high - minima.astype(np.float32)) / np.float32(top)
-    with np.errstate(over="ignore"):
-        scales = exact.astype(np.float16)
+        if minimum:
+            minima = low.astype(np.float16)
+            scales = ((high - minima.astype(np.float32)) / np.float32(top)).astype(np.float16)
+        else:
+            minima = None
+            scales = (np.where(-low >= high, low, high) / np.float32(-weight_format.zero_code)).astype(np.float16)
     if not (np.isfinite(scales).all() and (minima is None or np.isfinite(minima).all())):
         raise UserError("a weight is not finite, or too large for a half-precision scale (65504 times the code range)")
     steps = scales.astype(np.float32)
     # A group whose scale rounds to zero is all (nearly) zero: any code will do, take the one for zero.
     inverse = np.divide(np.float32(1), steps, out=np.zeros_like(steps), where=steps != 0)[:, :, None]
-    if minima is None:
-        codes = cells * inverse
-    else:
-        codes = (cells - minima.astype(np.float32)[:, :, None]) * inverse
+    codes = (cells if minima is None else cells - minima.astype(np.float32)[:, :, None]) * inverse
     np.rint(codes, out=codes)
     codes += weight_format.zero_code
     np.clip(codes, 0, top, out=codes)
-    return Grid(
-        format=weight_format,
-        group=group,
-        codes=codes.astype(np.uint8).reshape(rows, -1)[:, :cols],
-        scales=scales,
-        minima=minima,
-    )
+    whole = codes.astype(np.uint8).reshape(rows, -1)[:, :cols]
+    return Grid(format=weight_format, group=group, codes=whole, scales=scales, minima=minima)
 
 
 def widen_bfloat16(bits: npt.NDArray[np.uint16]) -> npt.NDArray[np.float32]:
@@ -365,7 +346,6 @@ def _fill(out: npt.NDArray[np.uint8], grid: Grid, cols: slice, groups: slice, wi
     blocks = len(out)
     count = groups.stop - groups.start
     pieces = out.reshape(blocks, count, -1)
-    assert np.shares_memory(pieces, out)
     codes = _pad_rows(grid.codes[:, cols], grid.format.zero_code)
     missing = count * width - codes.shape[1]
     if missing:
@@ -397,12 +377,8 @@ def _read(
 
     scales = side(0)
     minima = side(64) if weight_format.has_minimum else np.zeros_like(scales)
-    words = (
-        np.ascontiguousarray(pieces[:, :, _side_bytes(weight_format) :])
-        .view("<u4")
-        .reshape(blocks, count, -1, ROW_BLOCK)
-    )
-    by_row = words.transpose(0, 3, 1, 2)
+    chunks = np.ascontiguousarray(pieces[:, :, _side_bytes(weight_format) :]).view("<u4")
+    by_row = chunks.reshape(blocks, count, -1, ROW_BLOCK).transpose(0, 3, 1, 2)
     if weight_format.bits == 4:
         low, high = by_row & np.uint32(0x0F0F0F0F), (by_row >> np.uint32(4)) & np.uint32(0x0F0F0F0F)
         by_row = np.stack((low, high), axis=-1)
