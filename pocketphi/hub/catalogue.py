@@ -17,6 +17,9 @@ from pocketphi.errors import UserError, shown
 DEFAULT_MODEL = "smollm2-135m"
 """The model that a chat opens when none is named."""
 
+DEFAULT_GROUP = 64
+"""Weights that share a scale, where they are rounded and nothing else is asked for."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class WheelSource:
@@ -156,10 +159,22 @@ def check_name(name: str) -> str:
     return name
 
 
-def variant_name(entry: Entry, bits: int | None, group: int, *, default_group: int = 64) -> str:
-    """The name under which `entry` is stored with `bits` and `group`: its own, marked if they are not the default."""
-    suffix = "" if bits is None or bits == entry.bits else f"-{bits}bit"
-    return check_name(entry.name + suffix + ("" if group == default_group else f"-g{group}"))
+def rounding(entry: Entry, bits: int | None) -> int | None:
+    """To how many bits the weights of `entry` are rounded if the user asks for `bits`; None keeps what they have."""
+    if bits not in (None, 4, 8, 16):
+        raise UserError(f"`bits` is {bits}, allowed are 4, 8 and 16")
+    if bits is None:
+        return entry.bits
+    return None if bits == 16 else bits
+
+
+def variant_name(entry: Entry, bits: int | None, group: int) -> str:
+    """The name under which `entry` is stored with these `bits` and `group`: its own, marked where they are unusual."""
+    rounded = rounding(entry, bits)
+    if rounded is None:
+        return check_name(entry.name + ("" if entry.bits is None else "-16bit"))
+    bits_mark = "" if rounded == entry.bits else f"-{rounded}bit"
+    return check_name(entry.name + bits_mark + ("" if group == DEFAULT_GROUP else f"-g{group}"))
 
 
 def unknown_model(name: str, stored: Iterable[str]) -> UserError:

