@@ -9,24 +9,17 @@ cannot disagree.
 """
 
 import codecs
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from typing import Any, Self
-
-import tokenizers
-from tokenizers import models
 
 from pocketphi.chat import Segment, Special
 from pocketphi.errors import UserError
 from pocketphi.tokenizer import gguf_vocabulary, json_file
-from pocketphi.tokenizer.splitting import splitter
+from pocketphi.tokenizer.text_encoder import TextEncoder
 from pocketphi.tokenizer.vocabulary import BYTE_CHARACTERS, BYTE_TOKENS, SPACE, SpecialToken, Vocabulary
 
 WHITESPACE = "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000"  # noqa: E501
 """Unicode's White_Space, which `lstrip` and `rstrip` tokens swallow. Python's own strip takes more."""
-
-_CHUNK = 32_768
-"""Characters encoded at once, about. Small pieces keep the time linear and the memory small."""
 
 
 class Tokenizer:
@@ -45,7 +38,7 @@ class Tokenizer:
         """Whether `encode_segments` starts with BOS."""
         self._special: dict[int, SpecialToken] = {special.id: special for special in vocabulary.special}
         self._pieces: dict[int, bytes] = {}
-        self._encoder = _text_encoder(vocabulary)
+        self._text = TextEncoder(vocabulary)
 
     @classmethod
     def from_json(cls, data: bytes, *, config: Mapping[str, Any] | None = None) -> Self:
@@ -77,7 +70,7 @@ class Tokenizer:
         vocabulary has no token for is left out, as the reference implementations do (SmolLM2
         lacks a few control characters).
         """
-        return self._encode_text(text, is_first=True)
+        return self._text.encode(text, is_first=True) if text else []
 
     def encode_segments(self, segments: Iterable[Segment]) -> list[int]:
         """Ids of a template's output: the template decides on specials, with BOS added in front if the
@@ -89,7 +82,7 @@ class Tokenizer:
         parts = self._stripped(segments)
         ids: list[int] = []
         for index, part in enumerate(parts):
-            ids += [part.id] if isinstance(part, SpecialToken) else self._encode_text(part, is_first=index == 0)
+            ids += [part.id] if isinstance(part, SpecialToken) else self._text.encode(part, is_first=index == 0)
         if self.add_bos and self.bos_id is not None and ids[:1] != [self.bos_id]:
             ids.insert(0, self.bos_id)
         return ids
@@ -176,28 +169,6 @@ class Tokenizer:
             )
         return self._special[self.special_ids[name]]
 
-    def _encode_text(self, text: str, *, is_first: bool) -> list[int]:
-        if not text:
-            return []
-        text = _without_surrogates(text)
-        if self.vocabulary.kind == "sentencepiece":
-            text = self._prefixed(text.replace(" ", SPACE), is_first=is_first)
-        ids: list[int] = []
-        with _library_errors():
-            for chunk in _chunks(text):
-                ids += self._encoder.encode(chunk, add_special_tokens=False).ids
-        return ids
-
-    def _prefixed(self, text: str, *, is_first: bool) -> str:
-        match self.vocabulary.prefix:
-            case "every":
-                return SPACE + text
-            case "every-bare" if not text.startswith(SPACE):
-                return SPACE + text
-            case "first-bare" if is_first and not text.startswith(SPACE):
-                return SPACE + text
-        return text
-
 
 class IncrementalDecoder:
     """Ids in, text out as soon as it is certain: a character split over tokens waits for its rest."""
@@ -231,42 +202,5 @@ _BYTE_OF = {character: byte for byte, character in enumerate(BYTE_CHARACTERS)}
 _BYTE_OF_TOKEN = {token: byte for byte, token in enumerate(BYTE_TOKENS)}
 
 
-def _text_encoder(vocabulary: Vocabulary) -> tokenizers.Tokenizer:
-    tokens, merges = vocabulary.text_alphabet()
-    with _library_errors():
-        if vocabulary.kind == "byte":
-            encoder = tokenizers.Tokenizer(models.BPE(tokens, merges, ignore_merges=vocabulary.whole_words))
-            encoder.pre_tokenizer = splitter(vocabulary.split)
-        else:
-            encoder = tokenizers.Tokenizer(models.BPE(tokens, merges, byte_fallback=True))
-    return encoder
-
-
-def _chunks(text: str) -> Iterator[str]:
-    yield text
-
-
-def _without_surrogates(text: str) -> str:
-    if text.isascii():
-        return text
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return text
-
-
 def _utf8(token: str) -> bytes:
     return token.encode("utf-8", errors="replace")
-
-
-@contextmanager
-def _library_errors() -> Iterator[None]:
-    """Report what the library could not do, a panic of its Rust code included, as a `UserError`."""
-    try:
-        yield
-    except BaseException as error:
-        # A Rust panic arrives as PanicException, which derives from BaseException and cannot be imported.
-        if isinstance(error, Exception) or type(error).__name__ == "PanicException":
-            raise UserError(f"tokenizer: the `tokenizers` library failed: {str(error)[:200]}") from error
-        raise
