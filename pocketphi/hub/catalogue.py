@@ -124,12 +124,33 @@ def find(name: str) -> Entry:
             return entry
     if name.startswith("hf:"):
         return _on_the_hub(name)
-    path = Path(name).expanduser()
-    if path.exists():
+    path = find_path(name)
+    if path is not None:
         return _on_this_machine(path)
     if looks_like_path(name):
-        raise UserError(f"`{shown(name, 300)}`: there is no such file or folder", hint=nearest_file_hint(path))
+        raise missing_file(name)
     raise unknown_model(name, [])
+
+
+def find_path(name: str) -> Path | None:
+    """The file or folder that `name` is the path of; None if there is none."""
+    try:
+        path = Path(name).expanduser()
+        return path if path.exists() else None
+    except (OSError, RuntimeError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise UserError(f"`{shown(name, 300)}` cannot be looked up: {reason.lower()}") from error
+
+
+def missing_file(name: str) -> UserError:
+    """There is no file `name`; the hint gives what lies beside it."""
+    path = Path(name).expanduser()
+    try:
+        beside = [sibling.name for sibling in path.parent.iterdir() if sibling.name.isprintable()]
+        hint = nearest_hint(path.name, beside)
+    except (OSError, ValueError):
+        hint = f"there is no folder `{shown(path.parent, 300)}`"
+    return UserError(f"`{shown(name, 300)}`: there is no such file or folder", hint=hint)
 
 
 def is_known(name: str) -> bool:
@@ -194,23 +215,17 @@ def nearest_hint(name: str, known: Iterable[str]) -> str:
     return "there is " + ", ".join(f"`{choice}`" for choice in choices[:12]) + (", ..." if len(choices) > 12 else "")
 
 
-def nearest_file_hint(path: Path) -> str:
-    """What the missing `path` may have meant, out of what lies beside it."""
-    try:
-        beside = [sibling.name for sibling in path.parent.iterdir()]
-    except OSError:
-        return f"there is no folder `{shown(path.parent, 300)}`"
-    return nearest_hint(path.name, [name for name in beside if name.isprintable()])
-
-
 def _on_this_machine(path: Path) -> Entry:
     """The name tells apart files of the same name, and versions of one file, by where they lie, size and time."""
-    path = path.resolve()
-    files = sorted(file for file in path.iterdir() if file.is_file()) if path.is_dir() else [path]
     state = hashlib.sha256()
-    for file in files:
-        status = file.stat()
-        state.update(f"{file}\0{status.st_size}\0{status.st_mtime_ns}\n".encode(errors="surrogateescape"))
+    try:
+        path = path.resolve()
+        for file in sorted(path.iterdir()) if path.is_dir() else [path]:
+            if not file.is_dir():
+                status = file.stat()
+                state.update(f"{file}\0{status.st_size}\0{status.st_mtime_ns}\n".encode(errors="surrogateescape"))
+    except OSError as error:
+        raise UserError(f"`{shown(path, 300)}` cannot be read: {(error.strerror or str(error)).lower()}") from error
     stem = path.name if path.is_dir() else path.stem
     safe = re.sub(r"[^A-Za-z0-9._@+-]+|\.\.+", "-", stem).strip(".@+-")[:150] or "model"
     name = check_name(f"{safe}-{state.hexdigest()[:8]}")

@@ -74,6 +74,8 @@ def pull(
         if not target.is_file():
             with writing(staging):
                 staging.mkdir(parents=True, exist_ok=True)
+                for leftover in staging.glob(".*.partial"):  # of an import that was killed
+                    leftover.unlink()
             source = _gather(entry, staging, here, patience, progress)
             _import(source, target, staging, rounding(entry, bits), group, template, progress)
         shutil.rmtree(staging, ignore_errors=True)
@@ -102,8 +104,8 @@ def _gather_from_hub(
     folder = staging / f"{source.repo.replace('/', '--')}@{snapshot.commit}"  # the import notes this name
     with writing(folder):
         for other in staging.iterdir():
-            if other != folder:  # an older commit
-                shutil.rmtree(other, ignore_errors=True)
+            if other.is_dir() and other != folder:  # an older commit
+                shutil.rmtree(other)
         folder.mkdir(exist_ok=True)
     _check_room(folder, files, bits, f"`{source.repo}`")
     for file in files:

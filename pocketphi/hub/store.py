@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pocketphi.config import Settings, settings
-from pocketphi.errors import UserError, shown
+from pocketphi.errors import UserError
 from pocketphi.hub import catalogue
 from pocketphi.hub.disk import locked, writing
 
@@ -98,16 +98,22 @@ def resolve(name_or_path: str | Path) -> Path:
         UserError: there is no such model; the hint gives the nearest names.
     """
     name, here = str(name_or_path), settings()
-    if isinstance(name_or_path, Path) or catalogue.looks_like_path(name):
-        return _resolve_path(Path(name).expanduser(), here)
-    path = model_path(stored_name(name), here)
-    if path.is_file():
-        return path
-    if catalogue.is_known(name):
-        raise NotPulledError(name)
-    if Path(name).exists():
-        return _resolve_path(Path(name), here)
-    raise catalogue.unknown_model(name, _names(here))
+    is_path = isinstance(name_or_path, Path) or catalogue.looks_like_path(name)
+    if not is_path:
+        stored = model_path(stored_name(name), here)
+        if stored.is_file():
+            return stored
+        if catalogue.is_known(name):
+            raise NotPulledError(name)
+    path = catalogue.find_path(name)
+    if path is None:
+        raise catalogue.missing_file(name) if is_path else catalogue.unknown_model(name, _names(here))
+    if path.is_dir() or path.suffix.lower() == ".gguf":
+        stored = model_path(catalogue.find(str(path)).name, here)
+        if not stored.is_file():
+            raise NotPulledError(str(path))
+        return stored
+    return path
 
 
 def list_models() -> list[StoredModel]:
@@ -186,17 +192,6 @@ def remove_model(name: str) -> int:
 def stored_name(name: str) -> str:
     """The name under which the model that `name` stands for is stored by default."""
     return catalogue.check_name(catalogue.find(name).name if name.startswith("hf:") else name)
-
-
-def _resolve_path(path: Path, here: Settings) -> Path:
-    if path.exists() and (path.is_dir() or path.suffix.lower() == ".gguf"):
-        stored = model_path(catalogue.find(str(path)).name, here)
-        if not stored.is_file():
-            raise NotPulledError(str(path))
-        return stored
-    if not path.exists():
-        raise UserError(f"`{shown(path, 300)}`: there is no such file", hint=catalogue.nearest_file_hint(path))
-    return path
 
 
 def _names(here: Settings) -> list[str]:

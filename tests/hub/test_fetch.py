@@ -226,6 +226,19 @@ def test_ctrl_c_while_importing_leaves_nothing_half_written(hub: FakeHub, here: 
     assert weights_asked(hub) == ["all"]
 
 
+def test_what_a_killed_import_left_is_removed(here: Settings, tiny: dict[str, bytes]):
+    left = here.cache_dir / "downloads" / "owner--tiny" / ".owner--tiny.pocket.0123.partial"
+    left.parent.mkdir(parents=True)
+    left.write_bytes(b"half")
+
+    def interrupt(*_step: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        pull(TINY, patience=QUICK, progress=interrupt)
+    assert not left.exists()
+
+
 def test_a_new_commit_between_two_pulls_starts_cleanly(hub: FakeHub, here: Settings, tiny: dict[str, bytes]):
     hub.fault(WEIGHTS, Fault(cut_after=100_000), *[Fault(status=502)] * 3)
     with pytest.raises(UserError):
