@@ -150,12 +150,12 @@ def read_config(file: GgufFile) -> DecoderConfig:
     hidden, heads = get("embedding_length", int), get("attention.head_count", int)
     if not 1 <= heads <= hidden:
         raise UserError(f"`{prefix}attention.head_count` is {heads}, allowed are 1 to `embedding_length` {hidden}")
+    if "attention.key_length" not in fields and hidden % heads:
+        raise UserError(f"`{prefix}attention.head_count` {heads} does not divide `embedding_length` {hidden}")
     head_dim = get("attention.key_length", int, hidden // heads)
     for key in ("attention.value_length", "rope.dimension_count"):
         if get(key, int, head_dim) != head_dim:
             raise UserError(f"`{prefix}{key}` is {fields[key]}, only {head_dim}, the width of a head, is supported")
-    if "attention.key_length" not in fields and hidden % heads:
-        raise UserError(f"`{prefix}attention.head_count` {heads} does not divide `embedding_length` {hidden}")
     context, layers = get("context_length", int), get("block_count", int)
     window = get("attention.sliding_window", int, 0) or None
     if architecture == "phi3" and "attention.sliding_window" not in fields and (context, layers) in _PUBLISHED_4K:
