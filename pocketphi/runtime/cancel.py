@@ -13,6 +13,8 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+_LOOK_UP_SECONDS = 0.1
+
 
 class CancelFlag:
     """A flag that the engine polls at every layer. Setting it is safe anywhere, in a signal handler too."""
@@ -52,7 +54,9 @@ def interruptibly(work: Callable[[], T], cancel: CancelFlag) -> T:
 
     threading.Thread(target=run, name="pocketphi-step", daemon=True).start()
     try:
-        done.wait()
+        # A signal that another thread received does not wake this one, so it looks up now and then.
+        while not done.wait(_LOOK_UP_SECONDS):
+            pass
     except BaseException:
         cancel.set()
         done.wait()

@@ -228,16 +228,16 @@ class Session:
     def _write(self, messages: tuple[Message, ...], answer: Answer) -> Generator[str]:
         try:
             for piece in answer.pieces():
-                self._note(answer)
+                self._record(messages, answer)
                 yield piece
         finally:
-            self._note(answer)
-            if answer.writer.tokens or answer.stats.stop_reason is not StopReason.CANCELLED:
-                self._messages = (*messages, Message("assistant", answer.writer.text))
+            self._record(messages, answer)
 
-    def _note(self, answer: Answer) -> None:
+    def _record(self, messages: tuple[Message, ...], answer: Answer) -> None:
+        """Note how far the answer is; it belongs to the conversation once it has begun."""
         self.stats = answer.stats
-        if answer.writer.tokens:
+        if answer.writer.tokens or answer.stats.stop_reason is not StopReason.CANCELLED:
+            self._messages = (*messages, Message("assistant", answer.writer.text))
             self._used = len(answer.prompt) + len(answer.writer.tokens)
 
 

@@ -2,6 +2,7 @@
 
 import ctypes
 import gc
+import os
 import signal
 import threading
 import time
@@ -177,9 +178,12 @@ def test_another_thread_can_cancel(slow_model: Model):
     assert session.length == 0
 
 
-def test_an_interrupt_reaches_the_main_thread_in_mid_step(slow_model: Model):
+@pytest.mark.parametrize(
+    "send", [lambda: os.kill(os.getpid(), signal.SIGINT), lambda: signal.raise_signal(signal.SIGINT)]
+)
+def test_an_interrupt_reaches_the_main_thread_in_mid_step(slow_model: Model, send: Callable[[], None]):
     session = slow_model.engine.session()
-    threading.Timer(0.2, lambda: signal.raise_signal(signal.SIGINT)).start()
+    threading.Timer(0.2, send).start()
     start = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         session.step([1] * 8000)
