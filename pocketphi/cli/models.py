@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pocketphi.cli.options import Bits, Group, Json, Model, Template
+from pocketphi.cli.options import Group, Json, Model, Template, one_of
 from pocketphi.cli.progress import byte_progress, step_progress
 from pocketphi.cli.report import notice
 
@@ -16,8 +16,16 @@ def pull(
     name: Annotated[
         str, typer.Argument(metavar="NAME", help="a name of `pocketphi list --all`, or hf:owner/name[/file.gguf]")
     ],
-    bits: Bits = None,
+    bits: Annotated[
+        int | None,
+        typer.Option(
+            parser=one_of(4, 8, 16),
+            metavar="4|8|16",
+            help="bits per weight, 16 for what the source has; default: 4, or what a GGUF file has",
+        ),
+    ] = None,
     group: Group = 64,
+    template: Template = None,
 ) -> None:
     """Fetch a model, check it, and keep it as one file.
 
@@ -26,21 +34,26 @@ def pull(
     from pocketphi.hub import pull as pull_model
 
     with byte_progress() as progress:
-        path = pull_model(name, bits=bits, group=group, progress=progress)
+        path = pull_model(name, bits=bits, group=group, template=template, progress=progress)
     print(path)
 
 
 def import_(
     source: Annotated[Path, typer.Argument(metavar="SRC", help="a GGUF file or a Hugging Face folder")],
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="the .pocket file to write")],
-    bits: Bits = None,
+    bits: Annotated[
+        int | None,
+        typer.Option(
+            parser=one_of(4, 8), metavar="4|8", help="round to so many bits per weight; default: what the source has"
+        ),
+    ] = None,
     group: Group = 64,
     template: Template = None,
 ) -> None:
     """Turn a GGUF file or a Hugging Face folder into one .pocket file.
 
-    Q4_0, Q4_1 and Q8_0 weights are kept exactly; other quantized weights are widened; 16 and 32 bit
-    weights are rounded. Prints the file's path.
+    Q4_0, Q4_1 and Q8_0 weights are kept exactly, other quantized ones are widened, 16 and 32 bit ones
+    are rounded where --bits asks for it. Prints the file's path.
     """
     from pocketphi.hub import import_model
 

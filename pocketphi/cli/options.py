@@ -81,12 +81,6 @@ Context = Annotated[
         help="tokens that a conversation may take; default: what the model knows and memory holds",
     ),
 ]
-Bits = Annotated[
-    int | None,
-    typer.Option(
-        parser=one_of(4, 8, 16), metavar="4|8|16", help="bits per weight; default: 4, or what a GGUF file has"
-    ),
-]
 Group = Annotated[
     int,
     typer.Option(

@@ -6,7 +6,7 @@ replaces a file without asking. Only a slash and letters alone make a command: `
 
 import difflib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
@@ -128,13 +128,7 @@ def _save(talk: Talk, name: str) -> None:
 
 def _load(talk: Talk, name: str) -> None:
     loaded = transcript.load(_path(name))
-    known = {option.name for option in fields(SamplingOptions)} - {"logit_bias"}
-    unknown = sorted(set(loaded.settings) - known)
-    if unknown:
-        raise UserError(
-            f"`{name}` has an unknown setting `{unknown[0]}`", hint=f"settings are {', '.join(sorted(known))}"
-        )
-    sampling = replace(SamplingOptions(), **loaded.settings)  # type: ignore[arg-type]  # checked by it
+    sampling = _sampling(loaded.settings, name)
     current = talk.session.messages
     is_unsaved = any(message.role == "user" for message in current) and current != talk.saved
     if is_unsaved and not talk.ask_yes("the conversation is not saved; replace it?"):
@@ -201,6 +195,17 @@ def _may_write(talk: Talk, path: Path) -> bool:
     if not allowed:
         talk.screen.notice("(not written)")
     return allowed
+
+
+def _sampling(settings: Mapping[str, float | int], name: str) -> SamplingOptions:
+    """The sampling options that the file `name` holds; the values are checked as options always are."""
+    defaults = {option.name: option.default for option in fields(SamplingOptions) if option.name != "logit_bias"}
+    for key, value in settings.items():
+        if key not in defaults:
+            raise UserError(f"`{name}` has an unknown setting `{key}`", hint=f"settings are {', '.join(defaults)}")
+        if isinstance(defaults[key], int) and not isinstance(value, int):
+            raise UserError(f"`{name}`: setting `{key}` is `{value}`", hint="it takes a whole number")
+    return replace(SamplingOptions(), **settings)  # type: ignore[arg-type]  # names and types are checked above
 
 
 def _changed(sampling: SamplingOptions) -> dict[str, float | int]:

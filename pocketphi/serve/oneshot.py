@@ -98,10 +98,8 @@ def summary(stats: ReplyStats) -> str:
         StopReason.CONTEXT: ", cut because the context is full",
         StopReason.CANCELLED: ", stopped",
     }.get(stats.stop_reason, "")
-    return (
-        f"({stats.new_tokens:,} tokens at {stats.decode_tokens_per_second:.1f} tokens/s, "
-        f"the first after {stats.prefill_seconds:.2f} s{ended})"
-    )
+    speed = f" at {stats.decode_tokens_per_second:.1f} tokens/s" if stats.decode_tokens_per_second else ""
+    return f"({stats.new_tokens:,} tokens{speed}, the first after {stats.prefill_seconds:.2f} s{ended})"
 
 
 def _stats(session: Session) -> ReplyStats:
