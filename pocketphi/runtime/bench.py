@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pocketphi.errors import UserError
 from pocketphi.runtime import abi
@@ -22,7 +23,6 @@ from pocketphi.runtime.model import Model
 
 _LIMIT_BYTES = 512 << 20
 _LIMIT_SECONDS = 0.3
-_WARM_UP_TOKENS = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +34,8 @@ class BenchResult:
     first_token_seconds: float
     """From an empty session to the first token of the answer."""
     peak_memory_bytes: int | None
-    """The most this process ever held, the mapped file included; None where the system does not tell."""
+    """The most this process held before the limits were measured, the mapped file included; None where the
+    system does not tell."""
     read_bandwidth_bytes_per_second: float
     int8_ops_per_second: float
     decode_bandwidth_share: float
@@ -86,10 +87,11 @@ def bench(
             hint="ask for fewer tokens, or load the model with a larger `context`",
         )
     prompt = np.random.default_rng(0).integers(0, model.config.vocab_size, prompt_tokens, dtype=np.int32)
-    _run(model, prompt[:_WARM_UP_TOKENS], 2)
+    _work(model, prompt, new_tokens)
+    peak_memory = resident_memory()  # before the limits are measured: that takes memory of its own
     runs = []
     for index in range(repeats):
-        runs.append(_run(model, prompt, new_tokens))
+        runs.append(_measure(model, prompt, new_tokens))
         if progress is not None:
             progress(index + 1, repeats)
     first_token = statistics.median(run.prefill_seconds for run in runs)
@@ -101,7 +103,7 @@ def bench(
         prefill_tokens_per_second=prompt_tokens / first_token,
         decode_tokens_per_second=1 / decode,
         first_token_seconds=first_token,
-        peak_memory_bytes=resident_memory(),
+        peak_memory_bytes=peak_memory,
         read_bandwidth_bytes_per_second=statistics.median(run.bandwidth for run in runs),
         int8_ops_per_second=statistics.median(run.int8_ops for run in runs),
         decode_bandwidth_share=statistics.median(
@@ -116,21 +118,25 @@ def bench(
     )
 
 
-def _run(model: Model, prompt: np.ndarray[tuple[int], np.dtype[np.int32]], new_tokens: int) -> _Run:
-    threads, isa = model.engine.num_threads, model.engine.isa
+def _measure(model: Model, prompt: NDArray[np.int32], new_tokens: int) -> _Run:
+    threads = model.engine.num_threads
+    int8_ops, bandwidth = measure_int8(threads, model.engine.isa), measure_read_bandwidth(threads)
+    prefill_seconds, decode_seconds = _work(model, prompt, new_tokens)
+    return _Run(prefill_seconds, decode_seconds, bandwidth, int8_ops)
+
+
+def _work(model: Model, prompt: NDArray[np.int32], new_tokens: int) -> tuple[float, float]:
+    """Seconds for the prompt up to the first token, and for `new_tokens` after it."""
     with model.engine.session() as session:
-        int8_ops = measure_int8(threads, isa)
         start = time.perf_counter()
         token = _greedy(session.step(prompt).logits)
-        prefill_seconds = time.perf_counter() - start
-        bandwidth = measure_read_bandwidth(threads)
-        start = time.perf_counter()
+        first = time.perf_counter()
         for _ in range(new_tokens):
             token = _greedy(session.step([token]).logits)
-        return _Run(prefill_seconds, time.perf_counter() - start, bandwidth, int8_ops)
+        return first - start, time.perf_counter() - first
 
 
-def _greedy(logits: "np.ndarray[tuple[int, ...], np.dtype[np.float32]] | None") -> int:
+def _greedy(logits: NDArray[np.float32] | None) -> int:
     assert logits is not None
     return int(logits[0].argmax())
 
