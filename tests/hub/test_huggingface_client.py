@@ -176,7 +176,7 @@ def test_our_hub_satisfies_the_official_client(cached: Path):
 def test_files_of_the_official_client_are_found(hub: FakeHub, here: Settings, cached: Path):
     snapshot = ask(here)
     for name, content in FILES.items():
-        path = client.find_cached_file(snapshot.files[name], snapshot, here)
+        path = client.find_cached_file(snapshot.files[name], snapshot, here, print)
         assert path is not None
         assert path.read_bytes() == content
 
@@ -199,16 +199,16 @@ def test_a_damaged_file_of_the_cache_is_not_used(hub: FakeHub, here: Settings, c
         blob = (cached / "model.safetensors").resolve()
         blob.chmod(0o644)
         blob.write_bytes(damage)
-        assert client.find_cached_file(snapshot.files["model.safetensors"], snapshot, here) is None
+        assert client.find_cached_file(snapshot.files["model.safetensors"], snapshot, here, print) is None
         offline = client.find_cached_snapshot(SOURCE, here)
         assert offline is not None
-        assert client.find_cached_file(offline.files["model.safetensors"], offline, here) is None
+        assert client.find_cached_file(offline.files["model.safetensors"], offline, here, print) is None
 
 
 def test_a_cache_of_another_commit_is_not_used(hub: FakeHub, here: Settings, cached: Path):
     hub.repos["owner/model"].files["config.json"] = b"{ }"
     snapshot = ask(here)
-    assert client.find_cached_file(snapshot.files["config.json"], snapshot, here) is None
+    assert client.find_cached_file(snapshot.files["config.json"], snapshot, here, print) is None
 
 
 @pytest.mark.parametrize("ref", ["", "main", "../../../etc", "\xff", "0" * 39])

