@@ -12,7 +12,7 @@ import numpy as np
 
 from pocketphi.errors import UserError
 from pocketphi.tokenizer.splitting import GGUF_SPLITS, GGUF_WHOLE_WORDS
-from pocketphi.tokenizer.vocabulary import MAX_MERGES, MAX_TOKENS, SpecialToken, Vocabulary, is_marker
+from pocketphi.tokenizer.vocabulary import MAX_MERGES, MAX_TOKENS, SpecialToken, Vocabulary, is_control
 
 _NORMAL, _UNKNOWN, _CONTROL, _USER_DEFINED, _UNUSED, _BYTE = range(1, 7)
 
@@ -33,13 +33,15 @@ def read(metadata: Mapping[str, Any]) -> Vocabulary:
     unknown = next((kind for kind in types if not _NORMAL <= kind <= _BYTE), None)
     if unknown is not None:
         _refuse("token_type", f"holds {unknown}, allowed are {_NORMAL} to {_BYTE}")
-    bos_id, pad_id = (_token_id(metadata, f"{role}_token_id", len(tokens)) for role in ("bos", "padding"))
+    named = [_token_id(metadata, f"{role}_token_id", len(tokens)) for role in ("bos", "padding", "unknown")]
+    bos_id, pad_id, _ = named
     ends = (_token_id(metadata, f"{role}_token_id", len(tokens)) for role in ("eos", "eot", "eom"))
     eos_ids = tuple(dict.fromkeys(index for index in ends if index is not None))
     swallowing = model == "llama" and _is_phi3(metadata)
     special = []
     for index, (token, kind) in enumerate(zip(tokens, types, strict=True)):
-        if index in eos_ids or kind in (_UNKNOWN, _CONTROL, _USER_DEFINED, _UNUSED) or is_marker(token):
+        declared = index in eos_ids or kind in (_UNKNOWN, _CONTROL, _USER_DEFINED, _UNUSED)
+        if declared or is_control(token, named=index in named):
             hidden = kind != _USER_DEFINED or index in eos_ids
             special.append(SpecialToken(index, token, hidden, rstrip=swallowing and token not in _PHI3_PLAIN))
     common: dict[str, Any] = {
@@ -79,32 +81,30 @@ def _sentencepiece(metadata: Mapping[str, Any], types: list[int], common: dict[s
     scores = _list(metadata, "scores", float, length=len(tokens))
     if any(score != score or abs(score) == float("inf") for score in scores):
         _refuse("scores", "holds a score that is not finite")
-    ordinary = {
-        token: score for token, score, kind in zip(tokens, scores, types, strict=True) if kind == _NORMAL and token
-    }
+    ordinary = {token: index for index, (token, kind) in enumerate(zip(tokens, types, strict=True)) if kind == _NORMAL}
+    ranked = {token: scores[index] for token, index in ordinary.items()}
     return Vocabulary(
         kind="sentencepiece",
-        merges=_merges_of_scores(ordinary),
+        merges=_merges_of_scores(ranked, ordinary),
         prefix="every" if _flag(metadata, "add_space_prefix", default=True) else "never",
         add_bos=_flag(metadata, "add_bos_token", default=True),
         **common,
     )
 
 
-def _merges_of_scores(scores: Mapping[str, float]) -> tuple[tuple[str, str], ...]:
+def _merges_of_scores(scores: Mapping[str, float], ids: Mapping[str, int]) -> tuple[tuple[str, str], ...]:
     """Every way to make a token of two others, the highest score first.
 
-    Cuts of one token share its score. SentencePiece takes the leftmost place among equals; a list must
-    order the cuts themselves, and we order them as the published conversions do: longer left part first.
+    The ways to make one token share its score. SentencePiece takes the leftmost place among equals; a list must
+    order the ways themselves, and the published `tokenizer.json` files order them by the ids of the two.
     """
     if sum(map(len, scores)) > _MAX_SENTENCEPIECE_CHARACTERS:
         _refuse("tokens", f"has more than {_MAX_SENTENCEPIECE_CHARACTERS} characters in all")
     merges: list[tuple[str, str]] = []
     for token in sorted(scores, key=lambda token: -scores[token]):
-        for cut in range(len(token) - 1, 0, -1):
-            left = token[:cut]
-            if left in scores and token[cut:] in scores:
-                merges.append((left, token[cut:]))
+        pairs = ((token[:cut], token[cut:]) for cut in range(1, len(token)))
+        made = [pair for pair in pairs if pair[0] in scores and pair[1] in scores]
+        merges += sorted(made, key=lambda pair: (ids[pair[0]], ids[pair[1]]))
         if len(merges) > MAX_MERGES:
             _refuse("scores", f"lead to more than {MAX_MERGES} merges")
     return tuple(merges)

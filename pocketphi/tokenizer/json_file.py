@@ -20,7 +20,7 @@ from pocketphi.tokenizer.vocabulary import (
     Prefix,
     SpecialToken,
     Vocabulary,
-    is_marker,
+    is_control,
 )
 
 MAX_FILE_BYTES = 48 * 2**20
@@ -53,10 +53,11 @@ def read(data: bytes, config: Mapping[str, Any] | None) -> Vocabulary:
     names = _Names(root.get("pocketphi"), config, {token: index for index, token in enumerate(tokens)})
     bos_id = names.bos_id if names.bos_id is not None else known.get(bos_by_template or "")
     add_bos = names.add_bos if names.add_bos is not None else bos_by_template is not None
+    named = {bos_id, names.pad_id, names.ids.get(str(model.get("unk_token")))}
     special += [
         SpecialToken(index, token)
         for index, token in enumerate(tokens)
-        if token not in known and (index in names.eos_ids or is_marker(token))
+        if token not in known and (index in names.eos_ids or is_control(token, named=index in named))
     ]
     return Vocabulary(
         kind=kind,
@@ -284,6 +285,7 @@ class _Names:
     """Which tokens are BOS, EOS and padding: from our own key, then from `tokenizer_config.json`."""
 
     def __init__(self, own: Any, config: Mapping[str, Any] | None, ids: Mapping[str, int]) -> None:
+        self.ids = ids
         self.add_bos: bool | None = None
         self.bos_id: int | None = None
         self.eos_ids: tuple[int, ...] = ()
@@ -291,7 +293,7 @@ class _Names:
         if own is not None:
             self._take_own(own)
         if config is not None:
-            self._take_config(config, ids)
+            self._take_config(config)
 
     def _take_own(self, own: Any) -> None:
         if not isinstance(own, dict) or own.keys() != {"add_bos", "bos_id", "eos_ids", "pad_id"}:
@@ -303,15 +305,15 @@ class _Names:
         if len(self.eos_ids) > 64 or any(type(index) is not int for index in self.eos_ids):
             _refuse("`eos_ids` is not a short list of whole numbers")
 
-    def _take_config(self, config: Mapping[str, Any], ids: Mapping[str, int]) -> None:
+    def _take_config(self, config: Mapping[str, Any]) -> None:
         def token_id(key: str) -> int | None:
             value = config.get(key)
             name = value.get("content") if isinstance(value, dict) else value
             if name is None:
                 return None
-            if not isinstance(name, str) or name not in ids:
+            if not isinstance(name, str) or name not in self.ids:
                 raise UserError(f"tokenizer_config.json: `{key}` is {_brief(name)}, which the vocabulary lacks")
-            return ids[name]
+            return self.ids[name]
 
         bos_id, eos_id, pad_id = (token_id(f"{role}_token") for role in ("bos", "eos", "pad"))
         self.bos_id = bos_id if bos_id is not None else self.bos_id

@@ -105,6 +105,13 @@ class Vocabulary:
                 raise UserError(f"tokenizer: special token {_show(special.text)} does not have id {special.id}")
         if len(self.special_ids) != len(self.special):
             raise UserError("tokenizer: a special token is listed twice")
+        visible = (special.text for special in self.special if not special.hidden)
+        word = next((text for text in visible if not is_tag(text)), None)
+        if word is not None:
+            raise UserError(
+                f"tokenizer: {_show(word)} is an ordinary word added to the vocabulary after its training; "
+                "such words are matched before all others, which is not supported"
+            )
         if self.kind == "sentencepiece":
             missing = next((token for token in BYTE_TOKENS if token not in self.ids), None)
             if missing is not None:
@@ -151,9 +158,19 @@ class Vocabulary:
         return tokens, merges
 
 
-def is_marker(token: str) -> bool:
-    """Whether a token is a control token by its looks, `<|like_this|>`. Some files forget to say that it is one."""
-    return token.startswith("<|") and re.fullmatch(r"<\|\w{1,60}\|>", token) is not None
+def is_control(token: str, *, named: bool) -> bool:
+    """Whether a token is a control token by its looks. Some files forget to say that it is one.
+
+    Args:
+        token: its text.
+        named: whether the file names it as BOS, padding or unknown; then `<s>` and `[PAD]` are meant too.
+    """
+    return is_tag(token) if named else token.startswith("<|") and re.fullmatch(r"<\|\w{1,60}\|>", token) is not None
+
+
+def is_tag(token: str) -> bool:
+    """Whether an added token is meant for templates and parsers, `<tool_call>`, not for ordinary writing."""
+    return len(token) > 2 and (token[0], token[-1]) in (("<", ">"), ("[", "]"))
 
 
 def _utf8(token: str) -> bytes:

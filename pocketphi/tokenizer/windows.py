@@ -112,11 +112,12 @@ def encode_word(word: str, encoder: tokenizers.Tokenizer, lengths: NDArray[np.in
         ids += tokens[: shared[0]].tolist()
         start = int(borders[shared[0] - 1])
         tokens = following[shared[1] :]
-    return ids + tokens.tolist()
+    ids += tokens.tolist()
+    return ids
 
 
 def _encode(encoder: tokenizers.Tokenizer, text: str) -> tokenizers.Encoding:
-    return cast("tokenizers.Encoding", encoder.encode(text, add_special_tokens=False))
+    return encoder.encode(text, add_special_tokens=False)
 
 
 def _ids(encoder: tokenizers.Tokenizer, text: str) -> list[int]:
