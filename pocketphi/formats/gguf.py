@@ -194,12 +194,13 @@ def parse_gguf(head: bytes, file_size: int, where: str) -> GgufHeader:
         key = reader.name(f"key of metadata entry {index}")
         if key in entries:
             raise reader.error(f"metadata key `{key}` occurs twice")
-        entries[key] = reader.value(key, reader.number(_U32, f"type of `{key}`"))
+        kind = reader.number(_U32, f"type of `{key}`")
+        entries[key] = reader.value(key, kind)
+        if key == "general.alignment" and (kind != _UINT32 or entries[key] not in ALIGNMENTS):
+            raise reader.error(f"`{key}` is `{shown(entries[key])}` of type {kind}, allowed are {ALIGNMENTS} of type 4")
         if reader.at > MAX_METADATA_BYTES:
             raise reader.error(f"metadata of more than {reader.at} bytes at `{key}`, allowed are {MAX_METADATA_BYTES}")
     alignment = entries.get("general.alignment", 32)
-    if alignment not in ALIGNMENTS or isinstance(alignment, float):
-        raise reader.error(f"`general.alignment` is `{shown(alignment)}`, allowed are {ALIGNMENTS}")
     infos: dict[str, TensorInfo] = {}
     for index in range(num_tensors):
         name = reader.name(f"name of tensor {index}")

@@ -19,7 +19,7 @@ import numpy as np
 
 from pocketphi.architecture import DecoderConfig, expected_tensors, inverse_frequencies
 from pocketphi.errors import UserError, shown
-from pocketphi.formats.files import open_regular, replace_file
+from pocketphi.formats.files import OpenFile, open_regular, replace_file
 from pocketphi.formats.limits import MAX_TOKENIZER_BYTES
 from pocketphi.formats.safetensors import PREFIX_BYTES, Header, header_length, parse_header, read_header
 from pocketphi.formats.strict_json import dump_json, parse_json
@@ -112,7 +112,7 @@ def open_pocket(path: Path) -> PocketFile:
             field and its value.
     """
     with open_regular(path) as file:
-        header = parse_pocket(read_header(file), file.size, f"`{path}`")
+        header = _read_header(file)
         data = file.map()
     entries = header.layout.tensors
     tensors = {
@@ -140,7 +140,7 @@ def verify_pocket(path: Path, progress: Progress | None = None) -> PocketFile:
         UserError: as `open_pocket`, or a tensor is damaged; the message names it.
     """
     with open_regular(path) as file:
-        header = parse_pocket(read_header(file), file.size, f"`{path}`")
+        header = _read_header(file)
         data = file.map()
     done, total = 0, len(data)
     for name, entry in header.layout.tensors.items():
@@ -227,8 +227,6 @@ def parse_pocket(raw: bytes, file_size: int, where: str) -> PocketHeader:
         file_size: bytes of the whole file.
         where: names the file in errors.
     """
-    if raw.startswith(b"GGUF"):
-        raise UserError(f"{where}: a GGUF file, not a `.pocket` file", hint=_IMPORT_HINT)
     header = raw[: PREFIX_BYTES + header_length(raw, file_size, where)]
     version = _VERSION.search(header)
     if version is None:
@@ -254,6 +252,13 @@ def parse_pocket(raw: bytes, file_size: int, where: str) -> PocketHeader:
         tensors=_read_table(metadata["tensors"], layout, config, where),
         layout=layout,
     )
+
+
+def _read_header(file: OpenFile) -> PocketHeader:
+    where = f"`{file.path}`"
+    if file.read(0, min(4, file.size)) == b"GGUF":
+        raise UserError(f"{where}: a GGUF file, not a `.pocket` file", hint=_IMPORT_HINT)
+    return parse_pocket(read_header(file), file.size, where)
 
 
 def _check_seal(header: bytes, where: str) -> None:

@@ -112,9 +112,13 @@ def import_model(
 
 def open_source(path: Path) -> Source:
     """Open a GGUF file or a Hugging Face folder; everything about it is checked but the weights' values."""
-    if path.is_dir():
+    try:
+        is_folder, is_file = path.is_dir(), path.is_file()
+    except OSError:
+        is_folder = is_file = False  # opening it will say why
+    if is_folder:
         return open_folder_source(path)
-    if path.suffix in (".safetensors", ".json") and path.is_file():
+    if is_file and path.suffix in (".safetensors", ".json"):
         raise UserError(f"`{path}` is one file of a model folder", hint=f"give the folder: `{path.parent}`")
     return open_gguf_source(path)
 
