@@ -114,9 +114,9 @@ pp_status pp_session_rewind(pp_session* session, uint64_t length) {
   }
   session->tokens.shrink(size_t(length));
   if (session->num_cached > length) session->num_cached = length;
-  const uint64_t kept = pp::num_pages(length);
-  for (uint64_t i = kept; i < session->pages.size(); ++i) session->engine->pool.release(session->pages[i]);
-  session->pages.shrink(size_t(kept));
+  const size_t kept = size_t(pp::num_pages(length));
+  for (size_t i = kept; i < session->pages.size(); ++i) session->engine->pool.release(session->pages[i]);
+  session->pages.shrink(kept);
   return PP_OK;
 }
 

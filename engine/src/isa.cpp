@@ -19,7 +19,7 @@ pp_isa best_isa() {
 pp_isa best_isa() { return PP_ISA_SCALAR; }
 #endif
 
-Kernels kernels_of(pp_isa isa) {
+Kernels kernels_of([[maybe_unused]] pp_isa isa) {
 #if PP_X86
   if (isa == PP_ISA_AMX) return {isa, matmul_amx(), vector_ops_avx512()};
   if (isa == PP_ISA_AVX512) return {isa, matmul_avx512(), vector_ops_avx512()};

@@ -25,7 +25,7 @@ Page* PagePool::acquire() {
   } else {
     page = new (std::nothrow) PooledPage;
     if (page == nullptr) return nullptr;
-    if (!page->memory.allocate(page_bytes_)) {
+    if (!page->memory.allocate(size_t(page_bytes_))) {
       delete page;
       return nullptr;
     }

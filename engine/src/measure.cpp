@@ -82,7 +82,7 @@ struct Measurement {
 
   void run(uint32_t thread) {
     uint8_t* mine = data + thread * bytes_per_thread;
-    if (bytes_per_thread != 0) memset(mine, int(thread + 1), bytes_per_thread);
+    if (bytes_per_thread != 0) memset(mine, int(thread + 1), size_t(bytes_per_thread));
     constexpr uint64_t kRounds = 20000;
     work_once(mine, kRounds);
     team.barrier();
@@ -101,7 +101,7 @@ struct Measurement {
   }
 
   void work_once(const uint8_t* mine, uint64_t num_rounds) {
-    sink.fetch_add(bytes_per_thread != 0 ? ops->read(mine, bytes_per_thread) : ops->multiply(num_rounds),
+    sink.fetch_add(bytes_per_thread != 0 ? ops->read(mine, size_t(bytes_per_thread)) : ops->multiply(num_rounds),
                    std::memory_order_relaxed);
   }
 };

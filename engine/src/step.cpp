@@ -73,7 +73,7 @@ uint64_t count_fresh_pages(pp_engine& engine) {
   uint64_t needed = 0;
   for (const ItemPlan& plan : engine.plans) {
     Array<Page*>& pages = plan.item->session->pages;
-    for (uint64_t p = first_page(plan.next); p < end_page(plan.length); ++p) {
+    for (size_t p = size_t(first_page(plan.next)); p < end_page(plan.length); ++p) {
       const bool exists = p < pages.size();
       if (exists && pages[p]->num_owners - pages[p]->num_leaving == 1) continue;
       if (exists) ++pages[p]->num_leaving;
@@ -111,7 +111,7 @@ void attach_pages(pp_engine& engine) {
   size_t taken = 0;
   for (const ItemPlan& plan : engine.plans) {
     pp_session& session = *plan.item->session;
-    for (uint64_t p = first_page(plan.next); p < end_page(plan.length); ++p) {
+    for (size_t p = size_t(first_page(plan.next)); p < end_page(plan.length); ++p) {
       if (p >= session.pages.size()) {
         session.pages.push(engine.fresh_pages[taken++]);
         continue;
