@@ -60,7 +60,7 @@ def writing(path: Path) -> Iterator[None]:
 
 @contextmanager
 def locked(path: Path, on_wait: Callable[[str], None]) -> Iterator[None]:
-    """Hold the lock file `path`; wait while another process holds it, after one call of `on_wait`.
+    """Hold the lock file `path`; wait while another process holds it, after one call of `on_wait`, which may raise.
 
     The lock belongs to the kernel (`flock`), so one whose owner was killed is free at once. The file is removed at the
     end; a process that was waiting for the removed file notices and starts again on the one in its place.
@@ -79,22 +79,31 @@ def _acquire(path: Path, on_wait: Callable[[str], None]) -> int:
     has_said = False
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        is_kept = False
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if _is_same_file(descriptor, path):
-                os.ftruncate(descriptor, 0)
-                os.write(descriptor, b"%d\n" % os.getpid())
-                return descriptor
-        except BlockingIOError:
+            if _try_lock(descriptor):
+                if _is_same_file(descriptor, path):
+                    os.ftruncate(descriptor, 0)
+                    os.write(descriptor, b"%d\n" % os.getpid())
+                    is_kept = True
+                    return descriptor
+                continue
             if not has_said:
                 owner = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip()
-                on_wait(f"process {owner or '?'} is working on the same model; waiting for it")
+                on_wait(f"process {owner or '?'} is working on the same model")
                 has_said = True
-            time.sleep(0.1)
-        except BaseException:
-            os.close(descriptor)
-            raise
-        os.close(descriptor)
+        finally:
+            if not is_kept:
+                os.close(descriptor)
+        time.sleep(0.1)
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _is_same_file(descriptor: int, path: Path) -> bool:

