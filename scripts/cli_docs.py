@@ -12,7 +12,8 @@ from pathlib import Path
 import typer
 
 from pocketphi import config
-from pocketphi.cli import app, report
+from pocketphi.cli import report
+from pocketphi.cli.app import app
 from pocketphi.serve.commands import COMMANDS
 
 PAGE = Path(__file__).parents[1] / "docs" / "cli.md"

@@ -90,4 +90,4 @@ Group = Annotated[
 Template = Annotated[
     str | None, typer.Option(parser=utf8, metavar="NAME", help="chat template; default: the model's own")
 ]
-Json = Annotated[bool, typer.Option("--json", help="print one JSON object")]
+Json = Annotated[bool, typer.Option("--json", help="print JSON")]

@@ -17,6 +17,7 @@ from collections.abc import Callable
 
 import typer
 
+from pocketphi.cli import INTERRUPTED
 from pocketphi.errors import UserError
 
 _QUOTED = re.compile(r"'([^']*)'")
@@ -43,7 +44,7 @@ def run(command: Callable[[], int | None], *, shows_traceback: bool) -> int:
         sys.stdout.flush()
         return code or 0
     except KeyboardInterrupt:
-        return 130
+        return INTERRUPTED
     except SystemExit as end:
         # typer ends the process itself when a pipe is closed
         return _closed_pipe() if isinstance(end.__context__, BrokenPipeError) else int(end.code or 0)

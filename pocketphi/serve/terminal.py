@@ -4,6 +4,9 @@ Enter sends, Alt-Enter adds a line, and so does Enter while a `\"\"\"` is open. 
 The line at the bottom shows the model, how much of the context is used, and the speed of the last answer.
 """
 
+import termios
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from prompt_toolkit import PromptSession
@@ -71,8 +74,14 @@ def chat(
         ask=question.prompt,
         edit=lambda text: clean(editor.prompt("edit> ", default=text)),
     )
-    is_dumb = is_dumb_terminal()
     screen.notice("type a message, or /help")
+    with _keys_kept(line.input):
+        return _turns(talk, line)
+
+
+def _turns(talk: Talk, line: PromptSession[str]) -> int:
+    """Prompt after prompt; the exit code once the person leaves."""
+    is_dumb, screen = is_dumb_terminal(), talk.screen
     presses = 0
     while True:
         if is_dumb:  # no line at the bottom there
@@ -106,6 +115,23 @@ def _turn(talk: Talk, text: str) -> None:
             talk.say(message)
     except UserError as error:
         talk.screen.notice(f"error: {error.message}" + (f"\nhint: {error.hint}" if error.hint else ""))
+
+
+@contextmanager
+def _keys_kept(keyboard: Input) -> Iterator[None]:
+    """Between prompts, keep keys for the next one instead of echoing them into an answer. Ctrl-C still interrupts."""
+    try:
+        before = termios.tcgetattr(keyboard.fileno())
+    except termios.error:  # not a terminal
+        yield
+        return
+    quiet = termios.tcgetattr(keyboard.fileno())
+    quiet[3] &= ~(termios.ECHO | termios.ICANON)
+    termios.tcsetattr(keyboard.fileno(), termios.TCSADRAIN, quiet)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(keyboard.fileno(), termios.TCSADRAIN, before)
 
 
 def clean(text: str) -> str:

@@ -1,0 +1,39 @@
+"""The verbs of the command line, and the options that stand before any of them."""
+
+from typing import Annotated
+
+import typer
+
+from pocketphi import __version__
+from pocketphi.cli import measure, models, talk
+
+app = typer.Typer(
+    name="pocketphi",
+    help="Talk to small language models on your own machine.",
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    invoke_without_command=True,
+)
+
+app.command("chat")(talk.chat)
+app.command("pull")(models.pull)
+app.command("import")(models.import_)
+app.command("list")(models.list_)
+app.command("show")(models.show)
+app.command("verify")(models.verify)
+app.command("rm")(models.remove)
+app.command("bench")(measure.bench)
+app.command("perplexity")(measure.perplexity)
+
+
+@app.callback()
+def every_verb(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="print the version and leave")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="show the traceback of an error")] = False,  # noqa: ARG001 - see main
+) -> None:
+    if version:
+        print(__version__)
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        print(context.get_help())
