@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import pocketphi
 from hub.published import CONFIGS, LONG_35, NUM_LAYERS, SHORT_35, random_weights, repository, tiny_gguf, tiny_repository
 from hub.scenes import QUICK, TINY, WEIGHTS, files_in, make_wheel, weights_asked
 from hub.server import FakeHub, Fault
@@ -33,7 +34,7 @@ ON_THE_HUB = [entry.name for entry in CATALOGUE if isinstance(entry.source, HubS
 
 
 @pytest.mark.parametrize("name", ON_THE_HUB)
-def test_every_entry_becomes_a_model_that_opens(hub: FakeHub, here: Settings, name: str):
+def test_every_entry_becomes_a_model_that_answers(hub: FakeHub, here: Settings, name: str):
     source = find(name).source
     assert isinstance(source, HubSource)
     files = repository(name)
@@ -52,6 +53,11 @@ def test_every_entry_becomes_a_model_that_opens(hub: FakeHub, here: Settings, na
     assert model.tensors["model.layers.0.self_attn.qkv_proj.weight"].group == 64
     asked = {seen.path.rpartition("/")[2].partition("?")[0] for seen in hub.requests if "/resolve/" in seen.path}
     assert asked == {file for file in files if file.endswith((".json", ".safetensors"))} - {"added_tokens.json"}
+
+    with pocketphi.load(name, threads=1, context=64) as loaded:
+        logits = loaded.logits([1, 32010, 450, 32007])
+    assert logits.shape == (4, 32064)
+    assert np.isfinite(logits).all()
 
 
 def test_the_entries_keep_what_is_published_about_windows_and_rope():
