@@ -8,6 +8,7 @@ more key, `pocketphi`, for the ids that otherwise live in `tokenizer_config.json
 
 import json
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any, NoReturn
 
 from pocketphi.errors import UserError
@@ -54,10 +55,11 @@ def read(data: bytes, config: Mapping[str, Any] | None) -> Vocabulary:
     bos_id = names.bos_id if names.bos_id is not None else known.get(bos_by_template or "")
     add_bos = names.add_bos if names.add_bos is not None else bos_by_template is not None
     named = {bos_id, names.pad_id, names.ids.get(str(model.get("unk_token")))}
+    suspects = {*names.eos_ids, *named, *(i for i, token in enumerate(tokens) if token.startswith("<|"))}
     special += [
-        SpecialToken(index, token)
-        for index, token in enumerate(tokens)
-        if token not in known and (index in names.eos_ids or is_control(token, named=index in named))
+        SpecialToken(index, tokens[index])
+        for index in sorted(index for index in suspects if index is not None and 0 <= index < len(tokens))
+        if tokens[index] not in known and (index in names.eos_ids or is_control(tokens[index], named=index in named))
     ]
     return Vocabulary(
         kind=kind,
@@ -187,13 +189,15 @@ def _tokens(vocab: Mapping[str, Any], special: Sequence[SpecialToken]) -> list[s
 def _merges(entries: list[Any]) -> tuple[tuple[str, str], ...]:
     if len(entries) > MAX_MERGES:
         _refuse(f"{len(entries)} merges, at most {MAX_MERGES}")
-    merges = []
-    for rank, entry in enumerate(entries):
-        pair = entry.split(" ") if isinstance(entry, str) else entry
-        if not isinstance(pair, list) or len(pair) != 2 or not all(isinstance(part, str) for part in pair):
-            _refuse(f"merge {rank} is not a pair of tokens")
-        merges.append((pair[0], pair[1]))
-    return tuple(merges)
+    pairs = [entry.split(" ") if type(entry) is str else entry for entry in entries]
+    # Kinds are gathered over all pairs at once: this runs at every start, over tens of thousands of them.
+    if pairs and not (
+        set(map(type, pairs)) == {list}
+        and set(map(len, pairs)) == {2}
+        and set(map(type, chain.from_iterable(pairs))) == {str}
+    ):
+        _refuse("`model.merges` holds something that is not a pair of tokens")
+    return tuple(map(tuple, pairs))
 
 
 def _split_rule(root: Mapping[str, Any]) -> str:

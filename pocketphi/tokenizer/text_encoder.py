@@ -4,6 +4,7 @@ The merging itself is done by the `tokenizers` library, from parts that we build
 reaches it unchecked.
 """
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -31,12 +32,12 @@ class TextEncoder:
         tokens, merges = vocabulary.text_alphabet()
         is_byte = vocabulary.kind == "byte"
         with _library_errors():
-            model = models.BPE(tokens, merges, byte_fallback=not is_byte, ignore_merges=vocabulary.whole_words)
+            model = models.BPE(tokens, list(merges), byte_fallback=not is_byte, ignore_merges=vocabulary.whole_words)
             self._merger = tokenizers.Tokenizer(model)
             self._words = tokenizers.Tokenizer(model)
             if is_byte:
                 self._words.pre_tokenizer = splitter(vocabulary.split)
-            elif not any(SPACE in (left + right).lstrip(SPACE) for left, right in merges):
+            elif re.search(f"[^{SPACE}\n]{SPACE}", "\n".join(vocabulary.joined)) is None:
                 # No token joins a space to what is before it, so text may be cut there; the library
                 # then remembers whole words, which is twice as fast.
                 self._words.pre_tokenizer = pre_tokenizers.Split(Regex(f"{SPACE}*[^{SPACE}]+|{SPACE}+"), "isolated")

@@ -14,8 +14,10 @@ its file calls it, and for added markers such as `<tool_call>`.
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from typing import Literal
 
 from pocketphi.errors import UserError
@@ -58,7 +60,10 @@ class SpecialToken:
 
 @dataclass(frozen=True, kw_only=True)
 class Vocabulary:
-    """A complete byte-pair encoding. Construction checks everything that encoding relies on."""
+    """A complete byte-pair encoding, checked on construction.
+
+    That merges name existing tokens is left to the `tokenizers` library, which refuses others.
+    """
 
     kind: Kind
     tokens: tuple[str, ...]
@@ -125,12 +130,11 @@ class Vocabulary:
             raise UserError(f"tokenizer: {len(self.merges)} merges, at most {MAX_MERGES}")
         if len(set(self.merges)) != len(self.merges):
             raise UserError("tokenizer: a merge is listed twice")
-        ids = self.ids
-        for rank, (left, right) in enumerate(self.merges):
-            if not left or not right or left not in ids or right not in ids or left + right not in ids:
-                raise UserError(
-                    f"tokenizer: merge {rank}, {_show(left)} + {_show(right)}, names a token that does not exist"
-                )
+
+    @cached_property
+    def joined(self) -> list[str]:
+        """What each merge makes."""
+        return [left + right for left, right in self.merges]
 
     @cached_property
     def ids(self) -> dict[str, int]:
@@ -142,19 +146,17 @@ class Vocabulary:
         """Id of each special token's text."""
         return {special.text: special.id for special in self.special}
 
-    def text_alphabet(self) -> tuple[dict[str, int], list[tuple[str, str]]]:
+    def text_alphabet(self) -> tuple[dict[str, int], Sequence[tuple[str, str]]]:
         """(tokens, merges) that text may use: no special token, and no merge that would lead to one.
 
         For *sentencepiece* the byte tokens are reached from bytes only, never by joining `<0`, `x41`, `>`.
         """
         special = self.special_ids
-        unreachable = special.keys() | set(BYTE_TOKENS) if self.kind == "sentencepiece" else special.keys()
+        unreachable = set(special) if self.kind == "byte" else {*special, *BYTE_TOKENS}
         tokens = {token: index for token, index in self.ids.items() if token not in special}
-        merges = [
-            (left, right)
-            for left, right in self.merges
-            if left not in unreachable and right not in unreachable and left + right not in unreachable
-        ]
+        merges: Sequence[tuple[str, str]] = self.merges
+        if not (unreachable.isdisjoint(self.joined) and unreachable.isdisjoint(chain.from_iterable(merges))):
+            merges = [pair for pair in merges if unreachable.isdisjoint({*pair, "".join(pair)})]
         return tokens, merges
 
 
