@@ -112,6 +112,8 @@ class Answer:
                     yield piece
                 if self.writer.stop_reason is not None or self.cancel.is_set():
                     return
-                logits = self.sequence.append(self.writer.tokens[-1:], self.cancel)
+                # Crossing LongRoPE's border recomputes the whole sequence: as long as reading it, and as visible.
+                progress = self.progress if self.sequence.native.stale(1) else None
+                logits = self.sequence.append(self.writer.tokens[-1:], self.cancel, progress)
         except Cancelled:
             return

@@ -24,6 +24,7 @@ class Screen:
     out: TextIO
     has_colour: bool
     _progress_width: int = field(default=0, init=False)
+    _is_in_line: bool = field(default=False, init=False)
 
     def piece(self, text: str) -> None:
         """A piece of an answer, as it comes."""
@@ -46,7 +47,8 @@ class Screen:
         if shutil.get_terminal_size().columns < _NARROWEST_PROGRESS:
             return
         shown = printable(text)[: _NARROWEST_PROGRESS - 1]
-        self._write("\r" + shown.ljust(self._progress_width))
+        start = "\n" if self._is_in_line and not self._progress_width else "\r"
+        self._write(start + shown.ljust(self._progress_width))
         self._progress_width = len(shown)
 
     def clear_progress(self) -> None:
@@ -57,10 +59,11 @@ class Screen:
     def _write(self, text: str) -> None:
         self.out.write(text)
         self.out.flush()
+        self._is_in_line = text[-1:] not in {"", "\n", "\r"}
 
 
-class PromptProgress:
-    """The engine's progress callback while a prompt is read: tells the screen, once a wait gets long."""
+class ReadingProgress:
+    """The engine's progress callback while it reads a prompt, or reads everything again beyond LongRoPE's border."""
 
     def __init__(self, screen: Screen) -> None:
         self._screen = screen

@@ -14,7 +14,7 @@ from pocketphi.chat import Message
 from pocketphi.runtime.sampling import SamplingOptions
 from pocketphi.runtime.session import ContextFullError, Session
 from pocketphi.runtime.writer import StopReason
-from pocketphi.serve.screen import PromptProgress, Screen
+from pocketphi.serve.screen import ReadingProgress, Screen
 
 ROOM_FOR_ANSWER = 256
 """Tokens that dropping old turns should leave for the answer, if the context is large enough."""
@@ -54,10 +54,10 @@ class Talk:
             )
         )
 
-    def show(self, start: Callable[[PromptProgress], Iterator[str]]) -> None:
+    def show(self, start: Callable[[ReadingProgress], Iterator[str]]) -> None:
         """Show the answer that `start` begins, until it ends or Ctrl-C stops it."""
         with stoppable(self.session) as was_stopped:
-            pieces = start(PromptProgress(self.screen))
+            pieces = start(ReadingProgress(self.screen))
             if was_stopped():  # before there was an answer that could be cancelled
                 self.session.cancel()
             try:
@@ -75,7 +75,7 @@ class Talk:
         except (EOFError, KeyboardInterrupt):
             return False
 
-    def _reply(self, text: str, progress: PromptProgress) -> Iterator[str]:
+    def _reply(self, text: str, progress: ReadingProgress) -> Iterator[str]:
         return self.session.reply(text, max_tokens=self.max_tokens, sampling=self.sampling, progress=progress)
 
     def _remark(self) -> None:

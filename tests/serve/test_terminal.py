@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -15,9 +16,10 @@ from pocketphi.chat import Message
 from pocketphi.runtime.model import Model
 from pocketphi.runtime.sampling import SamplingOptions
 from pocketphi.runtime.session import Session
-from pocketphi.serve.screen import Screen
+from pocketphi.serve.screen import ReadingProgress, Screen
 from pocketphi.serve.terminal import chat, clean, status
-from tiny import tiny_config
+from pocketphi.serve.text import printable
+from tiny import longrope_config, tiny_config
 
 ENTER, ALT_ENTER, CTRL_C, CTRL_D = "\r", "\x1b\r", "\x03", "\x04"
 SAMPLING = SamplingOptions(temperature=1.0, seed=1)
@@ -94,10 +96,7 @@ def talk(*questions: str) -> tuple[Message, ...]:
 def test_a_message_is_asked_and_its_answer_is_shown(sit):
     sitting = sit("hello", ENTER)
     assert sitting.asked == ["hello"]
-    assert (
-        sitting.session.messages[1].content.isprintable() is False
-        or sitting.session.messages[1].content in sitting.shown
-    )
+    assert printable(sitting.session.messages[1].content) in sitting.shown
     assert "(cut after 6 tokens, the limit that `--max-tokens` sets)" in sitting.shown
     assert sitting.exit_code == 0
 
@@ -369,3 +368,18 @@ def test_a_dumb_terminal_gets_the_same_chat(sit, monkeypatch):
     sitting = sit("hello", ENTER, '"""', ENTER, "two", ENTER, '"""', ENTER)
     assert sitting.asked == ["hello", "two"]
     assert "[tiny · 0 of 512 tokens · /help]" in sitting.shown
+
+
+def test_reading_again_beyond_the_border_shows_and_does_not_spoil_the_answer(monkeypatch, open_tiny):
+    monkeypatch.setattr("pocketphi.serve.screen.PROGRESS_AFTER_SECONDS", 0.0)
+    model = open_tiny(longrope_config(border=48), load={"max_batch_tokens": 16})
+    tape = Tape()
+    screen = Screen(tape, has_colour=False)
+    endless = replace(SAMPLING, logit_bias=dict.fromkeys(model.stop_ids(), -1e9))
+    with model.session(sampling=endless) as session:
+        for piece in session.reply("hello", max_tokens=60, progress=ReadingProgress(screen)):
+            screen.piece(piece)
+        answer = printable(session.messages[-1].content)
+    (break_at,) = re.finditer(r"\nreading: 16 of 49 tokens.*?\r *\r", tape.getvalue())
+    first_line = tape.getvalue()[: break_at.start()].rpartition("\r")[2]
+    assert first_line + tape.getvalue()[break_at.end() :] == answer
