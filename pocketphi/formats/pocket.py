@@ -242,13 +242,13 @@ def parse_pocket(raw: bytes, file_size: int, where: str) -> PocketHeader:
     if metadata.keys() != _METADATA_KEYS or metadata["pocket_version"] != str(POCKET_VERSION):
         raise UserError(f"{where}: header keys `{shown(sorted(metadata))}`, expected `{sorted(_METADATA_KEYS)}`")
     try:
-        config = DecoderConfig.from_published(parse_json(metadata["config"].encode(), "config"))
+        config = DecoderConfig.from_published(parse_json(metadata["config"], "config"))
     except UserError as error:
         raise UserError(f"{where}, config: {error.message}", hint=error.hint) from None
     return PocketHeader(
         config=config,
         chat=_read_chat(metadata["chat"], config.vocab_size, f"{where}, chat"),
-        lineage=parse_json(metadata["lineage"].encode(), f"{where}, lineage"),
+        lineage=parse_json(metadata["lineage"], f"{where}, lineage"),
         tensors=_read_table(metadata["tensors"], layout, config, where),
         layout=layout,
     )
@@ -279,7 +279,7 @@ def _seal(header: bytes, digits: bytes) -> bytes:
 
 def _read_table(text: str, layout: Header, config: DecoderConfig, where: str) -> dict[str, StoredTensor]:
     """The table of tensors, checked against the config and against where the tensors lie."""
-    lines = parse_json(text.encode(), f"{where}, tensors")
+    lines = parse_json(text, f"{where}, tensors")
     shapes = stored_shapes(config)
     expected = {*shapes, TOKENIZER}
     for wrong, problem in ((expected - lines.keys(), "missing"), (lines.keys() - expected, "foreign")):
@@ -324,7 +324,7 @@ def _read_format(line: dict[str, Any], shape: tuple[int, int], field: str) -> We
 
 
 def _read_chat(text: str, vocab_size: int, where: str) -> ChatSettings:
-    fields = parse_json(text.encode(), where)
+    fields = parse_json(text, where)
     if fields.keys() != {"template", "bos_token_id", "stop_token_ids", "pad_token_id"}:
         raise UserError(f"{where}: keys `{shown(sorted(fields))}` are not those of chat settings")
     template, stop = fields["template"], fields["stop_token_ids"]

@@ -1,4 +1,5 @@
-"""JSON from strangers: no duplicate keys, no NaN or infinity, bounded size, depth and number of values."""
+"""JSON from strangers: bounded in size, depth and number of values; no duplicate keys, no NaN or infinity, no lone
+surrogates."""
 
 import json
 import math
@@ -8,11 +9,11 @@ from pocketphi.errors import UserError, shown
 from pocketphi.formats.limits import MAX_JSON_BYTES, MAX_JSON_DEPTH, MAX_JSON_VALUES
 
 
-def parse_json(raw: bytes, where: str, max_bytes: int = MAX_JSON_BYTES) -> dict[str, Any]:
+def parse_json(raw: bytes | str, where: str, max_bytes: int = MAX_JSON_BYTES) -> dict[str, Any]:
     """Parse a JSON object.
 
     Args:
-        raw: UTF-8 text.
+        raw: UTF-8 text, decoded or not.
         where: names the file (and field) in errors.
         max_bytes: the longest text that is looked at.
 
@@ -22,19 +23,19 @@ def parse_json(raw: bytes, where: str, max_bytes: int = MAX_JSON_BYTES) -> dict[
     if len(raw) > max_bytes:
         raise UserError(f"{where}: JSON of {len(raw)} bytes, allowed are {max_bytes}")
     # Each of these bytes stands for at most one value of the parsed form, so counting them bounds its memory.
-    values = sum(map(raw.count, (b",", b":", b"[", b"{")))
+    marks = map(raw.count, ",:[{") if isinstance(raw, str) else map(raw.count, (b",", b":", b"[", b"{"))
+    values = sum(marks)
     if values > MAX_JSON_VALUES:
         raise UserError(f"{where}: JSON of {values} values, allowed are {MAX_JSON_VALUES}")
     try:
-        parsed = _DECODER.decode(raw.decode("utf-8"))
+        parsed = _DECODER.decode(raw if isinstance(raw, str) else raw.decode("utf-8"))
+        _check(parsed, MAX_JSON_DEPTH)
     except RecursionError:
         raise UserError(f"{where}: JSON nested too deeply, allowed are {MAX_JSON_DEPTH} levels") from None
     except ValueError as error:  # bad UTF-8 and JSONDecodeError too
         raise UserError(f"{where}: not valid JSON: {shown(error)}") from None
     if not isinstance(parsed, dict):
         raise UserError(f"{where}: JSON holds {type(parsed).__name__}, not an object")
-    if _depth_exceeds(parsed, MAX_JSON_DEPTH):
-        raise UserError(f"{where}: JSON nested too deeply, allowed are {MAX_JSON_DEPTH} levels")
     return parsed
 
 
@@ -65,12 +66,18 @@ def _constant(text: str) -> NoReturn:
     raise ValueError(f"`{text}` is not a number")
 
 
-def _depth_exceeds(value: object, levels: int) -> bool:
-    if isinstance(value, dict):
-        return levels == 0 or any(_depth_exceeds(part, levels - 1) for part in value.values())
-    if isinstance(value, list):
-        return levels == 0 or any(_depth_exceeds(part, levels - 1) for part in value)
-    return False
+def _check(value: object, levels: int) -> None:
+    """Raise if a value goes deeper than `levels`, or holds text that no UTF-8 can."""
+    if isinstance(value, str):
+        if not value.isascii():
+            value.encode("utf-8")
+    elif isinstance(value, dict | list):
+        if levels == 0:
+            raise RecursionError
+        for part in value:
+            _check(part, levels - 1)
+            if isinstance(value, dict):
+                _check(value[part], levels - 1)
 
 
 _DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_float=_float, parse_constant=_constant)

@@ -37,7 +37,7 @@ def safetensors_cases() -> Iterator[Case]:
     yield Case(
         "6 surrogate in a name",
         safetensors_bytes('{"\\ud800":' + json.dumps(tensor) + "}", bytes(4)),
-        "names are 1 to 256",
+        "names are 1 to 256|not valid JSON",
     )
     for label, shape in {
         "product wraps to 4": [2**62, 2**2 + 1], "product is 2**64": [2**32, 2**32], "2**42 + 1": [2**42 + 1, 4],
