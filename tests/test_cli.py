@@ -20,7 +20,7 @@ from pocketphi.errors import UserError
 from pocketphi.formats.pocket import PocketFile
 
 ROOT = Path(__file__).parents[1]
-VERBS = ("chat", "pull", "import", "list", "show", "verify", "rm", "bench", "perplexity")
+VERBS = ("chat", "pull", "import", "list", "show", "verify", "rm", "bench", "perplexity", "doctor")
 
 
 @pytest.fixture(autouse=True)
@@ -308,6 +308,26 @@ def test_perplexity_refuses_what_it_cannot_measure(pocketphi, stored, tmp_path, 
         code, _, err = pocketphi("perplexity", stored, other)
         assert code == 1
         assert err.startswith(f"error: `{other}` ")
+
+
+def test_doctor_says_what_is_there_and_exits_1_when_something_is_missing(pocketphi, stored, tmp_path):
+    code, out, err = pocketphi("doctor")
+    assert (code, err) == (0, "")
+    assert [line.split()[0] for line in out.splitlines()] == [
+        "pocketphi",
+        "engine",
+        "memory",
+        "folder",
+        "models",
+        "network",
+    ]
+    (tmp_path / "cache" / "pocketphi" / "models" / "tiny.pocket").write_bytes(b"damaged")
+    code, out, _ = pocketphi("doctor")
+    assert code == 1
+    assert "problem   models: `pocketphi rm tiny` removes what cannot be opened" in out
+    findings = json.loads(pocketphi("doctor", "--json")[1])
+    assert findings["models"]["problem"]
+    assert findings["engine"]["problem"] is None
 
 
 # --- streams ----------------------------------------------------------------------------------------------

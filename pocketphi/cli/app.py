@@ -6,6 +6,7 @@ import typer
 
 from pocketphi import __version__
 from pocketphi.cli import measure, models, talk
+from pocketphi.cli.doctor import doctor
 
 app = typer.Typer(
     name="pocketphi",
@@ -24,6 +25,7 @@ app.command("verify")(models.verify)
 app.command("rm")(models.remove)
 app.command("bench")(measure.bench)
 app.command("perplexity")(measure.perplexity)
+app.command("doctor")(doctor)
 
 
 @app.callback()
