@@ -117,8 +117,8 @@ def to_grid(kind: GgmlType, data: Bytes) -> Grid:
     Raises:
         UserError: a scale is not finite, or does not fit half precision.
     """
-    decoded = _decode(kind, data)
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused below
+        decoded = _decode(kind, data)
         scales = decoded.scales.astype(np.float16)
         minima = None if decoded.minima is None else decoded.minima.astype(np.float16)
     if not (np.isfinite(scales).all() and (minima is None or np.isfinite(minima).all())):
@@ -142,11 +142,11 @@ def to_float(kind: GgmlType, data: Bytes) -> npt.NDArray[np.float32]:
         return data.view("<f2").astype(np.float32)
     if kind is GgmlType.BF16:
         return widen_bfloat16(data.view("<u2"))
-    decoded = _decode(kind, data)
-    rows, cols = decoded.codes.shape
-    weights = decoded.codes.reshape(rows, decoded.scales.shape[1], -1).astype(np.float32)
-    weights -= np.float32(decoded.zero)
-    with np.errstate(over="ignore", invalid="ignore"):  # what a file's NaN and infinity give, as ggml does
+    with np.errstate(over="ignore", invalid="ignore"):  # NaN and infinity give what they give in ggml
+        decoded = _decode(kind, data)
+        rows, cols = decoded.codes.shape
+        weights = decoded.codes.reshape(rows, decoded.scales.shape[1], -1).astype(np.float32)
+        weights -= np.float32(decoded.zero)
         weights *= decoded.scales[:, :, None]
         if decoded.minima is not None:
             weights += decoded.minima[:, :, None]

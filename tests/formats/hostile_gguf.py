@@ -289,7 +289,9 @@ def _vocabulary_cases(change: Callable[[str, str, Callable[[Gguf], Any]], Case])
     )
     yield put("too few types", "has 3 entries for 264 tokens", token_type=(ARRAY, array(I32, [1, 1, 1])))
     yield put("unknown type", "`tokenizer.ggml.token_type` holds 99", token_type=(ARRAY, array(I32, [99] * 264)))
-    yield put("merge of absent tokens", "names a token that does not exist|`zz`", merges=(ARRAY, array(STRING, ["q zz"])))
+    yield put(
+        "merge of absent tokens", "names a token that does not exist|`zz`", merges=(ARRAY, array(STRING, ["q zz"]))
+    )
     yield put(
         "merge of one token", "`tokenizer.ggml.merges` entry 0 is not a pair", merges=(ARRAY, array(STRING, ["ab"]))
     )
