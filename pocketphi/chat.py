@@ -197,9 +197,14 @@ def _smollm2(messages: Sequence[Message], add_generation_prompt: bool) -> list[S
     return _chatml(messages, add_generation_prompt)
 
 
-def _llama2(messages: Sequence[Message], _add_generation_prompt: bool) -> list[Segment]:
+def _llama2(messages: Sequence[Message], add_generation_prompt: bool) -> list[Segment]:
     system = messages[0].content if messages[0].role == "system" else None
     turns = messages if system is None else messages[1:]
+    if add_generation_prompt and not turns:
+        raise UserError(
+            "chat template `llama-2` writes the system message into the first question, and there is none",
+            hint="add a user message",
+        )
     segments: list[Segment] = []
     for index, message in enumerate(turns):
         if message.role != ("user", "assistant")[index % 2]:
