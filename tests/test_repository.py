@@ -125,11 +125,12 @@ def test_commands_in_the_readme_exist():
     from typer.core import TyperGroup
     from typer.main import get_command
 
-    from pocketphi.cli import app
+    from pocketphi.cli.app import app
 
     command = get_command(app)
     assert isinstance(command, TyperGroup)
-    named = set(re.findall(r"^pocketphi ([a-z]+)", (ROOT / "README.md").read_text(), re.MULTILINE))
+    shown = "".join(re.findall(r"^```sh\n(.*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL))
+    named = set(re.findall(r"^pocketphi ([a-z]+)", shown, re.MULTILINE))
     assert named <= set(command.commands)
 
 
