@@ -8,6 +8,8 @@ file that changes after it was opened is out of scope.
 
 import contextlib
 import errno
+import fcntl
+import glob
 import mmap
 import os
 import secrets
@@ -97,14 +99,17 @@ def replace_file(path: Path) -> Iterator[BinaryIO]:
     """Yield a scratch file that becomes `path` if the block succeeds: whole or not at all.
 
     The scratch file lies in the same folder, is flushed to the disk before it is renamed, and is
-    removed whatever happens; a former `path` stays as it was unless the block succeeds.
+    removed whatever happens; a former `path` stays as it was unless the block succeeds. What a
+    killed process left of an earlier try is removed too: the kernel has freed its lock.
     """
     scratch = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
     try:
         if path.is_dir():
             raise UserError(f"cannot write `{path}`: it is a directory")
+        _remove_abandoned(path)
         try:
             with scratch.open("xb") as file:
+                fcntl.flock(file, fcntl.LOCK_EX)
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
@@ -115,6 +120,14 @@ def replace_file(path: Path) -> Iterator[BinaryIO]:
     except OSError as error:
         hint = "free some space or choose another folder" if error.errno in (errno.ENOSPC, errno.EDQUOT) else None
         raise UserError(f"cannot write `{path}`: {_reason(error)}", hint=hint) from error
+
+
+def _remove_abandoned(path: Path) -> None:
+    """Scratch files for `path` whose lock nobody holds."""
+    for scratch in path.parent.glob(f".{glob.escape(path.name)}.*.partial"):
+        with contextlib.suppress(OSError), scratch.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            scratch.unlink()
 
 
 def _flush_folder(folder: Path) -> None:
