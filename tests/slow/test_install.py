@@ -20,10 +20,14 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
-    command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", folder, ROOT]
-    result = subprocess.run(command, capture_output=True, text=True)
-    assert result.returncode == 0, result.stdout + result.stderr
+    said(ROOT, sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", folder, ".")
     return next(folder.glob("*.whl"))
+
+
+def said(folder: Path, *command: str | Path) -> str:
+    result = subprocess.run(command, capture_output=True, text=True, cwd=folder)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout
 
 
 def test_one_wheel_serves_every_python_of_a_platform(wheel: Path):
@@ -48,18 +52,8 @@ def test_the_wheel_chats_outside_the_checkout(wheel: Path, tiny_file: PocketFile
     environment = tmp_path / "venv"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], check=True)
     python = environment / "bin" / "python"
-    site = subprocess.run(
-        [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"],
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout.strip()
+    site = said(tmp_path, python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))").strip()
     zipfile.ZipFile(wheel).extractall(site)
     (Path(site) / "zz_dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
-    command = [python, "-m", "pocketphi", "chat", tiny_file.path, "--prompt", "hello", "--max-tokens", "3"]
-    result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
-    assert result.returncode == 0, result.stderr
-    where = subprocess.run(
-        [python, "-c", "import pocketphi; print(pocketphi.__file__)"], capture_output=True, text=True
-    )
-    assert where.stdout.startswith(site)
+    assert said(tmp_path, python, "-c", "import pocketphi; print(pocketphi.__file__)").startswith(site)
+    said(tmp_path, python, "-m", "pocketphi", "chat", tiny_file.path, "--prompt", "hello", "--max-tokens", "3")
