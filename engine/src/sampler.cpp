@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cinttypes>
 #include <cmath>
+#include <cstring>
 
 #include "error.h"
 #include "float_environment.h"
@@ -21,24 +22,22 @@ struct Candidate {
   int32_t token;
 };
 
-// Kept between calls, so that a token costs no allocation. One per thread.
-struct SamplerScratch {
-  Array<float> logits;
-  Array<float> weights;
-  Array<uint32_t> counts;  // all zero between calls
+// Working copies of one call, each with room for the vocabulary.
+struct Scratch {
+  Buffer memory;
+  float* logits;
+  float* weights;
+  uint32_t* counts;  // occurrences in the history
   Array<Candidate> candidates;
 
-  [[nodiscard]] bool reserve(uint32_t vocab_size) {
-    if (!logits.reserve(vocab_size) || !weights.reserve(vocab_size) || !counts.reserve(vocab_size) ||
-        !candidates.reserve(vocab_size)) {
-      return false;
-    }
-    while (counts.size() < vocab_size) counts.push(0);
+  [[nodiscard]] bool allocate(size_t vocab_size) {
+    if (!memory.allocate(3 * vocab_size * sizeof(float)) || !candidates.reserve(vocab_size)) return false;
+    logits = memory.as<float>();
+    weights = logits + vocab_size;
+    counts = memory.as<uint32_t>() + 2 * vocab_size;
     return true;
   }
 };
-
-thread_local SamplerScratch scratch;
 
 const VectorOps& vector_ops() {
   Kernels kernels;
@@ -108,14 +107,15 @@ bool changes_logits(const pp_sampling& s) {
 }
 
 // Bias, mask and penalties, in place.
-void change_logits(const pp_sampling& s, float* logits, uint32_t vocab_size) {
+void change_logits(const pp_sampling& s, Scratch& scratch, uint32_t vocab_size) {
+  float* const logits = scratch.logits;
   for (uint32_t i = 0; i < s.num_bias; ++i) logits[s.bias_tokens[i]] += s.bias_values[i];
   for (uint32_t t = 0; s.allowed != nullptr && t < vocab_size; ++t) {
     if ((s.allowed[t / 32] >> (t % 32) & 1u) == 0) logits[t] = -INFINITY;
   }
-  for (uint32_t i = 0; i < s.num_history; ++i) ++scratch.counts[size_t(s.history[i])];
+  for (uint32_t i = 0; i < s.num_history; ++i) ++scratch.counts[s.history[i]];
   for (uint32_t i = 0; i < s.num_history; ++i) {
-    uint32_t& count = scratch.counts[size_t(s.history[i])];
+    uint32_t& count = scratch.counts[s.history[i]];
     if (count == 0) continue;
     float& logit = logits[s.history[i]];
     logit = logit > 0.0f ? logit / s.repetition_penalty : logit * s.repetition_penalty;
@@ -130,7 +130,8 @@ bool is_before(const Candidate& a, const Candidate& b) {
 }
 
 // The tokens within `distance` of the largest logit, sorted.
-void gather(const float* logits, uint32_t vocab_size, float largest, float distance) {
+void gather(Scratch& scratch, uint32_t vocab_size, float largest, float distance) {
+  const float* const logits = scratch.logits;
   Array<Candidate>& candidates = scratch.candidates;
   candidates.clear();
   const float least = std::max(largest - distance, -0x1.fffffep+127f);
@@ -141,17 +142,17 @@ void gather(const float* logits, uint32_t vocab_size, float largest, float dista
 }
 
 // How many of the sorted candidates it takes for `mass`; more than there are if they do not reach it.
-size_t count_for_mass(double mass) {
+size_t count_for_mass(const Array<Candidate>& candidates, double mass) {
   double sum = 0.0;
-  for (size_t i = 0; i < scratch.candidates.size(); ++i) {
-    sum += double(scratch.candidates[i].weight);
+  for (size_t i = 0; i < candidates.size(); ++i) {
+    sum += double(candidates[i].weight);
     if (sum >= mass) return i + 1;
   }
-  return scratch.candidates.size() + 1;
+  return candidates.size() + 1;
 }
 
 // Leaves in `candidates` what top-k, top-p and min-p keep. Logits are divided by the temperature already.
-void keep_candidates(const pp_sampling& s, const float* logits, uint32_t vocab_size, float largest) {
+void keep_candidates(const pp_sampling& s, Scratch& scratch, uint32_t vocab_size, float largest) {
   Array<Candidate>& candidates = scratch.candidates;
   const uint32_t top_k = s.top_k == 0 || s.top_k > vocab_size ? vocab_size : s.top_k;
   double total = 0.0;  // weight of all that top-k keeps
@@ -159,17 +160,17 @@ void keep_candidates(const pp_sampling& s, const float* logits, uint32_t vocab_s
     for (uint32_t t = 0; t < vocab_size; ++t) total += double(scratch.weights[t]);
   }
   for (const float distance : {8.0f, 16.0f, 32.0f, INFINITY}) {
-    gather(logits, vocab_size, largest, distance);
+    gather(scratch, vocab_size, largest, distance);
     const bool is_all = distance == INFINITY;
     if (top_k < vocab_size) {
       if (candidates.size() < top_k && !is_all) continue;
       candidates.shrink(top_k);
       total = 0.0;
       for (const Candidate& candidate : candidates) total += double(candidate.weight);
-      candidates.shrink(count_for_mass(double(s.top_p) * total));
+      candidates.shrink(count_for_mass(candidates, double(s.top_p) * total));
       break;
     }
-    const size_t count = count_for_mass(double(s.top_p) * total);
+    const size_t count = count_for_mass(candidates, double(s.top_p) * total);
     const bool reaches_min_p = s.min_p > 0.0f && std::log(s.min_p) > -distance;
     if (count > candidates.size() && !reaches_min_p && !is_all) continue;
     candidates.shrink(count);
@@ -181,8 +182,7 @@ void keep_candidates(const pp_sampling& s, const float* logits, uint32_t vocab_s
 }
 
 // The token at which the running weight, in order of token, passes u of the whole.
-int32_t draw(double u) {
-  Array<Candidate>& candidates = scratch.candidates;
+int32_t draw(Array<Candidate>& candidates, double u) {
   std::sort(candidates.begin(), candidates.end(), [](const Candidate& a, const Candidate& b) { return a.token < b.token; });
   double total = 0.0;
   for (const Candidate& candidate : candidates) total += double(candidate.weight);
@@ -195,13 +195,13 @@ int32_t draw(double u) {
 }
 
 // The same over the whole vocabulary, which is in order already.
-int32_t draw_from_all(const float* logits, uint32_t vocab_size, double u) {
+int32_t draw_from_all(const Scratch& scratch, uint32_t vocab_size, double u) {
   double total = 0.0;
   for (uint32_t t = 0; t < vocab_size; ++t) total += double(scratch.weights[t]);
   double sum = 0.0;
   int32_t last = 0;
   for (uint32_t t = 0; t < vocab_size; ++t) {
-    if (logits[t] == -INFINITY) continue;
+    if (scratch.logits[t] == -INFINITY) continue;
     last = int32_t(t);
     sum += double(scratch.weights[t]);
     if (sum > u * total) return last;
@@ -209,20 +209,19 @@ int32_t draw_from_all(const float* logits, uint32_t vocab_size, double u) {
   return last;
 }
 
-int32_t sample(const pp_sampling& s, const VectorOps& ops, float* logits, uint32_t vocab_size) {
+int32_t sample(const pp_sampling& s, const VectorOps& ops, Scratch& scratch, uint32_t vocab_size) {
+  float* const logits = scratch.logits;
   for (uint32_t t = 0; t < vocab_size; ++t) logits[t] /= s.temperature;
   const float largest = logits[ops.arg_max(logits, vocab_size)];
-  scratch.weights.clear();
-  for (uint32_t t = 0; t < vocab_size; ++t) scratch.weights.push(0.0f);
-  ops.exp(logits, vocab_size, largest, scratch.weights.data());
+  ops.exp(logits, vocab_size, largest, scratch.weights);
   for (uint32_t t = 0; t < vocab_size; ++t) {
     if (logits[t] == -INFINITY) scratch.weights[t] = 0.0f;
   }
   const double u = uniform(s.seed, s.counter);
   const bool keeps_all = (s.top_k == 0 || s.top_k >= vocab_size) && s.top_p == 1.0f && s.min_p == 0.0f;
-  if (keeps_all) return draw_from_all(logits, vocab_size, u);
-  keep_candidates(s, logits, vocab_size, largest);
-  return draw(u);
+  if (keeps_all) return draw_from_all(scratch, vocab_size, u);
+  keep_candidates(s, scratch, vocab_size, largest);
+  return draw(scratch.candidates, u);
 }
 
 // log softmax of a checked row at one token.
@@ -247,19 +246,19 @@ pp_status pp_sample(const float* logits, uint32_t vocab_size, const pp_sampling*
   if (const pp_status status = pp::check(*sampling, vocab_size); status != PP_OK) return status;
   if (const pp_status status = pp::check_logits(logits, vocab_size, "sampling"); status != PP_OK) return status;
   const pp::VectorOps& ops = pp::vector_ops();
-  const float* row = logits;
   const bool is_greedy = sampling->temperature == 0.0f;
-  if (!is_greedy || pp::changes_logits(*sampling)) {
-    if (!pp::scratch.reserve(vocab_size)) return fail(PP_MEMORY, "no memory to sample from %" PRIu32 " logits", vocab_size);
-    pp::scratch.logits.clear();
-    for (uint32_t t = 0; t < vocab_size; ++t) pp::scratch.logits.push(logits[t]);
-    pp::change_logits(*sampling, pp::scratch.logits.data(), vocab_size);
-    row = pp::scratch.logits.data();
-    const pp_status status = pp::check_logits(row, vocab_size, "sampling, after bias, mask and penalties");
+  if (is_greedy && !pp::changes_logits(*sampling)) {
+    *token = int32_t(ops.arg_max(logits, vocab_size));
+  } else {
+    pp::Scratch scratch;
+    if (!scratch.allocate(vocab_size)) return fail(PP_MEMORY, "no memory to sample from %" PRIu32 " logits", vocab_size);
+    memcpy(scratch.logits, logits, vocab_size * sizeof(float));
+    pp::change_logits(*sampling, scratch, vocab_size);
+    const pp_status status = pp::check_logits(scratch.logits, vocab_size, "sampling, after bias, mask and penalties");
     if (status != PP_OK) return status;
+    *token = is_greedy ? int32_t(ops.arg_max(scratch.logits, vocab_size))
+                       : pp::sample(*sampling, ops, scratch, vocab_size);
   }
-  *token = is_greedy ? int32_t(ops.arg_max(row, vocab_size))
-                     : pp::sample(*sampling, ops, pp::scratch.logits.data(), vocab_size);
   if (logprob != nullptr) {
     *logprob = pp::log_probability(ops, logits, vocab_size, ops.arg_max(logits, vocab_size), *token);
   }

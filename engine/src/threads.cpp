@@ -18,7 +18,9 @@
 namespace pp {
 namespace {
 
-// About 0.1 ms of spinning covers a barrier; the yields cover the time a caller takes between two steps.
+// Most barriers end while a thread still reads without pausing, which saves what a pause takes (up to 0.05 us);
+// about 0.1 ms of pauses cover the others, and the yields the time that a caller takes between two steps.
+constexpr uint32_t kReads = 200;
 constexpr uint32_t kSpins = 2000;
 constexpr uint32_t kYields = 2000;
 
@@ -65,7 +67,8 @@ pp_status ThreadTeam::start(uint32_t num_threads) {
 ThreadTeam::~ThreadTeam() {
   if (num_started_ > 0) {
     work_ = nullptr;
-    change(job_, job_.load(std::memory_order_relaxed) + 1);
+    num_jobs_.fetch_add(1);
+    wake_sleepers();
     for (uint32_t i = 0; i < num_started_; ++i) pthread_join(workers_[i].handle, nullptr);
   }
   delete[] workers_;
@@ -76,7 +79,8 @@ void ThreadTeam::run(Work work, void* context) {
   if (size_ > 1) {
     work_ = work;
     context_ = context;
-    change(job_, job_.load(std::memory_order_relaxed) + 1);
+    num_jobs_.fetch_add(1);
+    wake_sleepers();
   }
   work(context, 0);
   barrier();
@@ -86,42 +90,41 @@ void* ThreadTeam::work_until_stopped(void* argument) {
   const Worker& worker = *static_cast<Worker*>(argument);
   ThreadTeam& team = *worker.team;
   fesetenv(FE_DFL_ENV);  // rounding to nearest, denormals kept, whatever the caller's thread has set
-  for (uint32_t job = 0;;) {
-    team.wait_while(team.job_, job);
-    ++job;
+  for (uint64_t job = 1;; ++job) {
+    team.wait_for(team.num_jobs_, job);
     if (team.work_ == nullptr) return nullptr;
     team.work_(team.context_, worker.thread);
     team.barrier();
   }
 }
 
+// All wait on the counter that they raise: one cache line travels to the last that arrives, and back.
 void ThreadTeam::barrier() {
   if (size_ == 1) return;
-  const uint32_t phase = phase_.load(std::memory_order_relaxed);
-  if (num_arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 < size_) return wait_while(phase_, phase);
-  num_arrived_.store(0, std::memory_order_relaxed);
-  change(phase_, phase + 1);
+  const uint64_t arrival = num_arrivals_.fetch_add(1) + 1;
+  const uint64_t complete = (arrival + size_ - 1) / size_ * size_;
+  if (arrival < complete) return wait_for(num_arrivals_, complete);
+  wake_sleepers();
 }
 
-void ThreadTeam::wait_while(const std::atomic<uint32_t>& word, uint32_t value) {
+void ThreadTeam::wait_for(const std::atomic<uint64_t>& count, uint64_t least) {
   for (uint32_t i = 0; i < spins_; ++i) {
-    if (word.load(std::memory_order_acquire) != value) return;
-    pause_briefly();
+    if (count.load(std::memory_order_acquire) >= least) return;
+    if (i >= kReads) pause_briefly();
   }
   for (uint32_t i = 0; i < kYields; ++i) {
-    if (word.load(std::memory_order_acquire) != value) return;
+    if (count.load(std::memory_order_acquire) >= least) return;
     sched_yield();
   }
-  // Sequentially consistent on both sides: either `change` sees this sleeper, or this sleeper sees the change.
+  // Sequentially consistent on both sides: either the waker sees this sleeper, or this sleeper sees the count.
   sleepers_->count.fetch_add(1);
   pthread_mutex_lock(&sleepers_->mutex);
-  while (word.load() == value) pthread_cond_wait(&sleepers_->woken, &sleepers_->mutex);
+  while (count.load() < least) pthread_cond_wait(&sleepers_->woken, &sleepers_->mutex);
   pthread_mutex_unlock(&sleepers_->mutex);
   sleepers_->count.fetch_sub(1);
 }
 
-void ThreadTeam::change(std::atomic<uint32_t>& word, uint32_t value) {
-  word.store(value);
+void ThreadTeam::wake_sleepers() {
   if (sleepers_->count.load() == 0) return;
   pthread_mutex_lock(&sleepers_->mutex);
   pthread_cond_broadcast(&sleepers_->woken);

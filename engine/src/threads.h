@@ -37,8 +37,8 @@ class ThreadTeam {
   struct Sleepers;
 
   static void* work_until_stopped(void* worker);
-  void wait_while(const std::atomic<uint32_t>& word, uint32_t value);
-  void change(std::atomic<uint32_t>& word, uint32_t value);
+  void wait_for(const std::atomic<uint64_t>& count, uint64_t least);
+  void wake_sleepers();
 
   uint32_t size_ = 1;
   uint32_t spins_ = 0;
@@ -47,9 +47,8 @@ class ThreadTeam {
   Worker* workers_ = nullptr;
   uint32_t num_started_ = 0;
   Sleepers* sleepers_ = nullptr;
-  alignas(64) std::atomic<uint32_t> job_{0};
-  alignas(64) std::atomic<uint32_t> num_arrived_{0};
-  alignas(64) std::atomic<uint32_t> phase_{0};
+  alignas(64) std::atomic<uint64_t> num_jobs_{0};
+  alignas(64) std::atomic<uint64_t> num_arrivals_{0};  // at all barriers so far
 };
 
 }  // namespace pp
