@@ -42,8 +42,9 @@ def main() -> None:
     options = parse_options()
     text = options.text.read_text() if options.text else wikitext()
     with tempfile.TemporaryDirectory() as scratch:
+        flags = f"--llama-logits PROGRAM --chunks {options.chunks} --context {options.context}"
         report = {
-            "command": "POCKETPHI_DATA=FOLDER python benchmarks/quality.py " + options.model.name,
+            "command": f"POCKETPHI_DATA=FOLDER python benchmarks/quality.py {options.model.name} {flags}",
             "model": options.model.name,
             "context": options.context,
             "positions": options.chunks * options.context,

@@ -123,7 +123,7 @@ def write_tiny(
         chat=ChatSettings(
             template="chatml",
             bos_token_id=None,
-            stop_token_ids=tokenizer.stop_ids(("<|im_end|>", "<|endoftext|>")),
+            stop_token_ids=(tokenizer.special_ids["<|im_end|>"], tokenizer.special_ids["<|endoftext|>"]),
             pad_token_id=tokenizer.pad_id,
         ),
         lineage={"source": "random", "seed": seed},

@@ -1,5 +1,6 @@
 """Conversations: an answer depends on the messages alone, nothing is cut in silence, everything can be undone."""
 
+import time
 from collections.abc import Callable, Iterator
 from itertools import islice
 
@@ -27,6 +28,11 @@ def fresh(model: Model, messages: tuple[Message, ...], text: str, **options: obj
     """The answer of a session that has seen nothing but these messages."""
     with model.session(messages=messages, sampling=WARM) as session:
         return answer(session, text, **options)
+
+
+def endless(model: Model) -> SamplingOptions:
+    """Options under which no answer ends by itself."""
+    return SamplingOptions(temperature=1.0, logit_bias=dict.fromkeys(model.stop_ids(), -1e9))
 
 
 @pytest.fixture(scope="module")
@@ -164,10 +170,8 @@ def test_a_full_context_is_refused_before_any_work(open_tiny: Callable[..., Mode
 
 
 def test_an_answer_that_fills_the_context_says_so_and_the_session_goes_on(open_tiny: Callable[..., Model]):
-    specials = {"<|im_end|>", "<|endoftext|>"}
     model = open_tiny(load={"context": 64})
-    never_end = {model.tokenizer.special_ids[name]: -1e9 for name in specials}
-    with model.session(sampling=SamplingOptions(logit_bias=never_end)) as session:
+    with model.session(sampling=endless(model)) as session:
         list(session.reply("hi"))
         assert session.stats is not None
         assert session.stats.stop_reason is StopReason.CONTEXT
@@ -295,3 +299,25 @@ def test_a_model_for_one_window_talks_beyond_it(open_tiny: Callable[..., Model])
         answer(session, "a longer question, well beyond one window of keys", max_tokens=60)
         before = session.messages
         assert answer(session, "so?") == fresh(model, before, "so?")
+
+
+def test_crossing_longrope_s_border_in_an_answer_shows_its_cost(open_tiny: Callable[..., Model]):
+    model = open_tiny(longrope_config(border=64, stretch=6), load={"max_batch_tokens": 16})
+    seen: list[tuple[int, int]] = []
+    with model.session(sampling=endless(model)) as session:
+        pieces = session.reply("a question", max_tokens=60, progress=lambda *now: seen.append(now))
+        next(pieces)
+        prompt_calls = len(seen)
+        list(pieces)
+        assert session.context_used > 64
+    assert seen[prompt_calls:]
+    assert seen[-1] == (65, 65)
+
+
+def test_an_idle_model_uses_no_processor(module_model: Model):
+    with module_model.session() as session:
+        list(session.reply("hi", max_tokens=5))
+        time.sleep(0.3)  # workers spin for a moment before they sleep
+        start = time.process_time()
+        time.sleep(0.5)
+        assert time.process_time() - start < 0.05
