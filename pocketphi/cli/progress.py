@@ -11,7 +11,8 @@ from pocketphi.cli.report import notice
 def byte_progress() -> Iterator[Callable[[str, int, int | None], None]]:
     """A callback for work counted in bytes: a label, bytes done, bytes in all if known.
 
-    A new label starts a new bar. Away from a terminal a label is said once, then each further quarter.
+    A finished bar stays and the next label starts another; before that, a new label (why there is a pause) takes
+    the place of the old one. Away from a terminal a label is said once, then each further quarter.
     """
     if not sys.stderr.isatty():
         yield _plain()
@@ -28,12 +29,14 @@ def byte_progress() -> Iterator[Callable[[str, int, int | None], None]]:
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=Console(stderr=True)) as bars:
-        tasks = {}
+        task, current, is_finished = bars.add_task("", total=None, visible=False), "", True
 
         def show(label: str, done: int, total: int | None) -> None:
-            if label not in tasks:
-                tasks[label] = bars.add_task(escape(label), total=total, completed=done)
-            bars.update(tasks[label], completed=done, total=total)
+            nonlocal task, current, is_finished
+            if label != current and is_finished:
+                task = bars.add_task("", total=None)
+            current, is_finished = label, total is not None and done >= total
+            bars.update(task, description=escape(label), completed=done, total=total)
 
         yield show
 
