@@ -20,8 +20,8 @@ print(
             "prefill_compute_share": prompt.prefill_compute_share,
             "decode_bandwidth_share": answer.decode_bandwidth_share,
             "int8_ops": prompt.int8_ops_per_second,
-            "peak_memory_bytes": answer.peak_memory_bytes,
-            "memory_over_file_and_cache": (answer.peak_memory_bytes or 0) - path.stat().st_size - cache,
+            "peak_memory_bytes": prompt.peak_memory_bytes,
+            "memory_over_file_and_cache": (prompt.peak_memory_bytes or 0) - path.stat().st_size - cache,
             "isa": answer.isa,
         }
     )
