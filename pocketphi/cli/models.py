@@ -127,4 +127,6 @@ def remove(names: Annotated[list[str], typer.Argument(metavar="NAME", help="name
 
 
 def _plain(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.6g}"
     return json_format.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else str(value)
