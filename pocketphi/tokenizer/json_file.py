@@ -7,6 +7,7 @@ more key, `pocketphi`, for the ids that otherwise live in `tokenizer_config.json
 """
 
 import json
+import reprlib
 from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import Any, NoReturn
@@ -24,7 +25,10 @@ from pocketphi.tokenizer.vocabulary import (
     is_control,
 )
 
-MAX_FILE_BYTES = 48 * 2**20
+MAX_FILE_BYTES = 40 * 2**20
+MAX_VALUES = 3_000_000
+"""Commas, colons and brackets, which bound the parsed form: a full vocabulary with a million merges as text, or
+600,000 as pairs."""
 _TYPES = {bool: "true or false", int: "a whole number", str: "text", list: "a list", dict: "an object"}
 
 _SPACES: dict[str, Any] = {"type": "Replace", "pattern": {"String": " "}, "content": SPACE}
@@ -130,6 +134,8 @@ def write(vocabulary: Vocabulary) -> bytes:
 def _parse(data: bytes) -> dict[str, Any]:
     if len(data) > MAX_FILE_BYTES:
         _refuse(f"{len(data)} bytes, at most {MAX_FILE_BYTES}")
+    if (values := sum(map(data.count, (b",", b":", b"[", b"{")))) > MAX_VALUES:
+        _refuse(f"{values} values, at most {MAX_VALUES}")
     try:
         root = json.loads(data.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
@@ -160,7 +166,7 @@ def _get(parent: Mapping[str, Any], key: str, kind: type) -> Any:
 
 def _special_tokens(root: Mapping[str, Any]) -> list[SpecialToken]:
     special = []
-    for entry in root.get("added_tokens") or []:
+    for entry in [] if root.get("added_tokens") is None else _get(root, "added_tokens", list):
         if not isinstance(entry, dict):
             _refuse("`added_tokens` holds something that is not an object")
         flags = [entry.get(name, False) for name in ("special", "lstrip", "rstrip")]
@@ -328,7 +334,7 @@ class _Names:
 
 
 def _brief(part: Any) -> str:
-    return f"`{json.dumps(part, default=str)[:160]}`"
+    return f"`{reprlib.repr(part)}`"
 
 
 def _refuse(problem: str, hint: str | None = None) -> NoReturn:

@@ -72,7 +72,7 @@ class TextEncoder:
     @cached_property
     def _lengths(self) -> NDArray[np.int64]:
         """(num_tokens,) UTF-8 bytes of text, written in the vocabulary's symbols, that each token stands for."""
-        lengths = [len(token.encode(errors="replace")) for token in self._vocabulary.tokens]
+        lengths = [len(token.encode()) for token in self._vocabulary.tokens]
         if self._vocabulary.kind == "sentencepiece":
             for token in BYTE_TOKENS:
                 lengths[self._vocabulary.ids[token]] = 1

@@ -70,7 +70,7 @@ class Tokenizer:
         vocabulary has no token for is left out, as the reference implementations do (SmolLM2
         lacks a few control characters).
         """
-        return self._text.encode(text, is_first=True) if text else []
+        return self._encode_text(text, is_first=True)
 
     def encode_segments(self, segments: Iterable[Segment]) -> list[int]:
         """Ids of a template's output: the template decides on specials, with BOS added in front if the
@@ -82,7 +82,7 @@ class Tokenizer:
         parts = self._stripped(segments)
         ids: list[int] = []
         for index, part in enumerate(parts):
-            ids += [part.id] if isinstance(part, SpecialToken) else self._text.encode(part, is_first=index == 0)
+            ids += [part.id] if isinstance(part, SpecialToken) else self._encode_text(part, is_first=index == 0)
         if self.add_bos and self.bos_id is not None and ids[:1] != [self.bos_id]:
             ids.insert(0, self.bos_id)
         return ids
@@ -105,21 +105,6 @@ class Tokenizer:
         """Whether plain text can never give this id."""
         return token_id in self._special or not 0 <= token_id < self.vocab_size
 
-    def stop_ids(self, turn_end: Iterable[str]) -> tuple[int, ...]:
-        """Ids that end an answer: the vocabulary's EOS and those of a template's `turn_end` that exist.
-
-        Raises:
-            UserError: there are none, so an answer would never end.
-        """
-        named = (self.special_ids[name] for name in turn_end if name in self.special_ids)
-        stops = tuple(dict.fromkeys((*self.eos_ids, *named)))
-        if not stops:
-            raise UserError(
-                "nothing would end an answer: the vocabulary names no EOS token and has none of the template's",
-                hint="choose the template the model was trained with: --template",
-            )
-        return stops
-
     def piece(self, token_id: int) -> bytes:
         """The bytes one token stands for; nothing for an id outside the vocabulary."""
         piece = self._pieces.get(token_id)
@@ -132,34 +117,35 @@ class Tokenizer:
             return b""
         token = self.vocabulary.tokens[token_id]
         if token_id in self._special:
-            return _utf8(token)
+            return token.encode()
         if self.vocabulary.kind == "byte":
             values = [_BYTE_OF.get(character) for character in token]
-            return _utf8(token) if None in values else bytes(values)  # type: ignore[arg-type]
+            return token.encode() if None in values else bytes(values)  # type: ignore[arg-type]
         byte = _BYTE_OF_TOKEN.get(token)
-        return _utf8(token.replace(SPACE, " ")) if byte is None else bytes((byte,))
+        return token.replace(SPACE, " ").encode() if byte is None else bytes((byte,))
+
+    def _encode_text(self, text: str, *, is_first: bool) -> list[int]:
+        return self._text.encode(text, is_first=is_first) if text else []
 
     def _stripped(self, segments: Iterable[Segment]) -> list[str | SpecialToken]:
-        """Segments with neighbouring texts joined and whitespace swallowed as special tokens ask; no text is empty."""
+        """Neighbouring texts joined, special tokens looked up, and the whitespace that they swallow gone."""
         parts: list[str | SpecialToken] = []
         for segment in segments:
-            last = parts[-1] if parts else ""
             if isinstance(segment, Special):
-                special = self._special_named(segment.name)
-                if special.lstrip and isinstance(last, str) and last:
-                    parts[-1] = last.rstrip(WHITESPACE)
-                    if not parts[-1]:
-                        parts.pop()
-                parts.append(special)
-                continue
-            if isinstance(last, SpecialToken):
-                segment = segment.lstrip(WHITESPACE) if last.rstrip else segment
-                if segment:
-                    parts.append(segment)
-            elif parts:
+                parts.append(self._special_named(segment.name))
+            elif parts and isinstance(last := parts[-1], str):
                 parts[-1] = last + segment
-            elif segment:
+            else:
                 parts.append(segment)
+        for index, part in enumerate(parts):
+            if isinstance(part, str):
+                before = parts[index - 1] if index > 0 else None
+                after = parts[index + 1] if index + 1 < len(parts) else None
+                if isinstance(before, SpecialToken) and before.rstrip:
+                    part = part.lstrip(WHITESPACE)
+                if isinstance(after, SpecialToken) and after.lstrip:
+                    part = part.rstrip(WHITESPACE)
+                parts[index] = part
         return parts
 
     def _special_named(self, name: str) -> SpecialToken:
@@ -200,7 +186,3 @@ class IncrementalDecoder:
 
 _BYTE_OF = {character: byte for byte, character in enumerate(BYTE_CHARACTERS)}
 _BYTE_OF_TOKEN = {token: byte for byte, token in enumerate(BYTE_TOKENS)}
-
-
-def _utf8(token: str) -> bytes:
-    return token.encode("utf-8", errors="replace")

@@ -100,11 +100,15 @@ class Vocabulary:
         if len(self.ids) != len(self.tokens):
             twice = next(token for token, count in Counter(self.tokens).items() if count > 1)
             raise UserError(f"tokenizer: token {_show(twice)} occurs twice")
-        for index, token in enumerate(self.tokens):
-            if not token:
-                raise UserError(f"tokenizer: token {index} is empty")
-            if len(token) > MAX_TOKEN_BYTES // 4 and len(_utf8(token)) > MAX_TOKEN_BYTES:
-                raise UserError(f"tokenizer: token {index} has {len(_utf8(token))} bytes, at most {MAX_TOKEN_BYTES}")
+        try:
+            lengths = [len(token.encode()) for token in self.tokens]
+        except UnicodeEncodeError as error:
+            raise UserError(f"tokenizer: token {_show(str(error.object))} is not valid Unicode") from error
+        if min(lengths) == 0:
+            raise UserError(f"tokenizer: token {lengths.index(0)} is empty")
+        if max(lengths) > MAX_TOKEN_BYTES:
+            index = lengths.index(max(lengths))
+            raise UserError(f"tokenizer: token {index} has {lengths[index]} bytes, at most {MAX_TOKEN_BYTES}")
         for special in self.special:
             if not 0 <= special.id < len(self.tokens) or self.tokens[special.id] != special.text:
                 raise UserError(f"tokenizer: special token {_show(special.text)} does not have id {special.id}")
@@ -173,10 +177,6 @@ def is_control(token: str, *, named: bool) -> bool:
 def is_tag(token: str) -> bool:
     """Whether an added token is meant for templates and parsers, `<tool_call>`, not for ordinary writing."""
     return len(token) > 2 and (token[0], token[-1]) in (("<", ">"), ("[", "]"))
-
-
-def _utf8(token: str) -> bytes:
-    return token.encode("utf-8", errors="replace")
 
 
 def _show(token: str) -> str:

@@ -179,13 +179,3 @@ def test_a_template_for_another_family_names_the_missing_token():
     with pytest.raises(UserError, match=r"no control token `<\|im_start\|>`") as error:
         phi3().encode_segments(render(TEMPLATES["chatml"], [Message("user", "hi")]))
     assert "--template" in str(error.value.hint)
-
-
-def test_stop_ids_are_eos_and_the_turn_ends_that_exist():
-    assert phi3().stop_ids(TEMPLATES["phi-3"].turn_end) == (32000, 32007, 32001)
-    assert smollm2().stop_ids(TEMPLATES["smollm2"].turn_end) == (2, 0)
-
-
-def test_an_answer_that_could_not_end_is_an_error():
-    with pytest.raises(UserError, match="nothing would end an answer"):
-        tiny().stop_ids(["<|end|>"])
