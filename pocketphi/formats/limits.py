@@ -28,4 +28,4 @@ MAX_ALL_ARRAY_VALUES = 1 << 21
 """Values of all GGUF arrays of a file."""
 ALIGNMENTS = (32, 64, 128)
 
-MAX_TOKENIZER_BYTES = 64 << 20
+MAX_TOKENIZER_BYTES = 48 << 20

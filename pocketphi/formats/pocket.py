@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from pocketphi.architecture import DecoderConfig, expected_tensors, inverse_frequencies
 from pocketphi.errors import UserError, shown
@@ -111,26 +112,7 @@ def open_pocket(path: Path) -> PocketFile:
         UserError: the file is not a readable `.pocket` file of this version; the message names the
             field and its value.
     """
-    with open_regular(path) as file:
-        header = _read_header(file)
-        data = file.map()
-    entries = header.layout.tensors
-    tensors = {
-        name: PackedTensor(
-            format=line.format, group=line.group, shape=line.shape, data=data[entries[name].begin : entries[name].end]
-        )
-        for name, line in header.tensors.items()
-        if line.format is not None
-    }
-    return PocketFile(
-        path=path,
-        size=len(data),
-        config=header.config,
-        chat=header.chat,
-        lineage=header.lineage,
-        tokenizer_json=data[entries[TOKENIZER].begin : entries[TOKENIZER].end].tobytes().rstrip(b" "),
-        tensors=tensors,
-    )
+    return _open(path)[0]
 
 
 def verify_pocket(path: Path, progress: Progress | None = None) -> PocketFile:
@@ -139,9 +121,7 @@ def verify_pocket(path: Path, progress: Progress | None = None) -> PocketFile:
     Raises:
         UserError: as `open_pocket`, or a tensor is damaged; the message names it.
     """
-    with open_regular(path) as file:
-        header = _read_header(file)
-        data = file.map()
+    model, header, data = _open(path)
     done, total = 0, len(data)
     for name, entry in header.layout.tensors.items():
         digest = hashlib.sha256()
@@ -157,7 +137,6 @@ def verify_pocket(path: Path, progress: Progress | None = None) -> PocketFile:
                 f"the header says {header.tensors[name].sha256}",
                 hint="fetch or import the model again",
             )
-    model = open_pocket(path)
     for name, tensor in model.tensors.items():
         if not is_finite(tensor):
             raise UserError(f"`{path}`: tensor `{name}` holds a number that is not finite")
@@ -252,6 +231,31 @@ def parse_pocket(raw: bytes, file_size: int, where: str) -> PocketHeader:
         tensors=_read_table(metadata["tensors"], layout, config, where),
         layout=layout,
     )
+
+
+def _open(path: Path) -> tuple[PocketFile, PocketHeader, npt.NDArray[np.uint8]]:
+    """An open file, its header and its bytes."""
+    with open_regular(path) as file:
+        header = _read_header(file)
+        data = file.map()
+    entries = header.layout.tensors
+    tensors = {
+        name: PackedTensor(
+            format=line.format, group=line.group, shape=line.shape, data=data[entries[name].begin : entries[name].end]
+        )
+        for name, line in header.tensors.items()
+        if line.format is not None
+    }
+    model = PocketFile(
+        path=path,
+        size=len(data),
+        config=header.config,
+        chat=header.chat,
+        lineage=header.lineage,
+        tokenizer_json=data[entries[TOKENIZER].begin : entries[TOKENIZER].end].tobytes().rstrip(b" "),
+        tensors=tensors,
+    )
+    return model, header, data
 
 
 def _read_header(file: OpenFile) -> PocketHeader:

@@ -98,7 +98,7 @@ def import_model(
         config=model.config,
         chat=_chat_settings(model, template, f"`{source}`"),
         lineage={
-            "source": source.name,
+            "source": source.absolute().name,
             "sha256": {path.name: _sha256(path) for path in model.files},
             "importer": f"pocketphi {__version__}",
             "bits": bits,

@@ -128,6 +128,11 @@ def read_config(file: GgufFile) -> DecoderConfig:
             f"`general.architecture` is `{shown(architecture)}`, which is not supported",
             hint="pocketphi imports `llama` and `phi3` files",
         )
+    if file.metadata.get("split.count", 1) not in (0, 1):
+        raise UserError(
+            f"`split.count` is {shown(file.metadata['split.count'])}: the model is cut into several files",
+            hint="join them with `llama-gguf-split --merge`, then import the one file",
+        )
     prefix = f"{architecture}."
     fields = {key.removeprefix(prefix): file.metadata[key] for key in file.metadata if key.startswith(prefix)}
     unknown = sorted(fields.keys() - _KNOWN_KEYS)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from formats.builders import BOOL, F32, STRING, U32, Gguf, Tensor, model_gguf, write_folder
+from formats.builders import BOOL, F32, STRING, U16, U32, Gguf, Tensor, model_gguf, write_folder
 from pocketphi.errors import UserError
 from pocketphi.formats.ggml import GgmlType
 from pocketphi.hub.convert import import_model
@@ -40,6 +40,7 @@ def refuse(file: Gguf, folder: Path, match: str, **options: Any) -> None:
         (lambda f: f.put("llama.rope.scaling.type", STRING, "yarn"), "`llama.rope.scaling.type` is `yarn`"),
         (lambda f: f.put("llama.rope.scaling.factor", F32, 4.0), "`llama.rope.scaling.factor` is `4.0`"),
         (lambda f: f.put("llama.rope.scaling.attn_factor", F32, 2.0), "`llama.rope.scaling.attn_factor` is 2.0"),
+        (lambda f: f.put("split.count", U16, 3), "`split.count` is 3"),
         (lambda f: f.put("llama.expert_count", U32, 8), "mixtures of experts"),
         (lambda f: f.put("llama.attention.sliding_window", U32, 8), "`llama.attention.sliding_window` is 8"),
         (lambda f: f.put("llama.logit_scale", F32, 2.0), "unknown metadata key `llama.logit_scale`"),
