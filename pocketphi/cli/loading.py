@@ -23,8 +23,9 @@ def pull_if_absent(name: str) -> None:
 
     try:
         resolve(name)
-    except NotPulledError:
-        if name != DEFAULT_MODEL and not (sys.stdin.isatty() and sys.stderr.isatty() and _wants(name)):
+    except NotPulledError as absent:
+        has_somebody_to_ask = sys.stdin.isatty() and sys.stderr.isatty()
+        if name != DEFAULT_MODEL and not (has_somebody_to_ask and _wants(name, absent.message)):
             raise
         from pocketphi.hub import pull
 
@@ -33,13 +34,13 @@ def pull_if_absent(name: str) -> None:
             pull(name, progress=progress)
 
 
-def _wants(name: str) -> bool:
+def _wants(name: str, why: str) -> bool:
     import typer
 
     from pocketphi.hub import CATALOGUE
 
-    about = next((f" ({entry.about})" for entry in CATALOGUE if entry.name == name), "")
-    return typer.confirm(f"{name}{about} is not on this machine yet. Pull it now?", err=True)
+    about = next((f": {entry.about}" for entry in CATALOGUE if entry.name == name), "")
+    return typer.confirm(f"{why}{about}; pull it now?", err=True)
 
 
 def open_model(name: str, *, threads: int | None, context: int | None) -> "Model":

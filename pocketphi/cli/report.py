@@ -43,7 +43,7 @@ def run(command: Callable[[], int | None], *, shows_traceback: bool) -> int:
         code = command()
         sys.stdout.flush()
         return code or 0
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, typer.Abort):  # the latter in the middle of a question
         return INTERRUPTED
     except SystemExit as end:
         # typer ends the process itself when a pipe is closed

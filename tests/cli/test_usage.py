@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer
 
 from pocketphi import __version__
 from pocketphi.cli import main
@@ -148,6 +149,7 @@ def test_an_empty_list_says_what_to_do(pocketphi):
         (OSError(errno.ENOSPC, "No space left on device", "/x"), 1, "error: `/x`: no space left on device\n"),
         (OSError(errno.EMFILE, "Too many open files"), 1, "error: too many open files\n"),
         (KeyboardInterrupt(), 130, ""),
+        (typer.Abort(), 130, ""),
         (
             ZeroDivisionError("division by zero"),
             1,

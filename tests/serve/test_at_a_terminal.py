@@ -148,8 +148,8 @@ def test_ctrl_c_stops_reading_and_writing_within_half_a_second(terminal, slow_mo
         chat.wait(PROMPT_IS_UP)
         return seconds
 
-    assert best_of(3, stop_reading, 0.5) <= 0.5
-    assert best_of(3, stop_writing, 0.5) <= 0.5
+    assert best_of(5, stop_reading, 0.5) <= 0.5
+    assert best_of(5, stop_writing, 0.5) <= 0.5
     chat.type(b"/stats\r")
     chat.wait(b"messages")
     assert b" 0 messages" not in chat.shown[chat.mark :]
@@ -179,7 +179,7 @@ def test_ctrl_c_in_one_answer_leaves_with_130(terminal, slow_model):
         assert b"Traceback" not in run.shown
         return time.monotonic() - start
 
-    assert best_of(3, interrupt, 0.5) <= 0.5
+    assert best_of(5, interrupt, 0.5) <= 0.5
 
 
 def test_arrows_bring_back_what_an_earlier_session_asked(terminal, slow_model):
@@ -226,3 +226,13 @@ def test_a_terminal_one_column_wide_is_usable(terminal, slow_model):
     chat.wait(b"messages")
     chat.type(CTRL_D)
     assert chat.end() == 0
+
+
+def test_a_large_model_is_offered_not_fetched(terminal):
+    for answer, code in ((b"n\r", 1), (CTRL_C, 130), (CTRL_D, 130)):
+        chat = terminal("chat", "phi-3-mini-4k")
+        chat.wait(b"(7.6 GB to fetch); pull it now? [y/N]")
+        chat.type(answer)
+        assert chat.end() == code
+        assert b"Traceback" not in chat.shown
+        assert b"bug" not in chat.shown
