@@ -9,7 +9,7 @@ Nothing is cut in silence: a conversation that does not fit raises `ContextFullE
 and an answer that runs into the limit says so in `stats.stop_reason`.
 """
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
@@ -77,7 +77,7 @@ class Session:
         sampling: SamplingOptions | None = None,
         stop: Sequence[str] = (),
         progress: ProgressCallback | None = None,
-    ) -> Iterator[str]:
+    ) -> Generator[str]:
         """Say `text`; the answer in pieces, as they become certain.
 
         The model works while the iterator is read. Question and answer become part of `messages` with
@@ -102,7 +102,7 @@ class Session:
         sampling: SamplingOptions | None = None,
         stop: Sequence[str] = (),
         progress: ProgressCallback | None = None,
-    ) -> Iterator[str]:
+    ) -> Generator[str]:
         """Answer the latest question again, as `reply` does; with a temperature, differently.
 
         Raises:
@@ -126,7 +126,7 @@ class Session:
         sampling: SamplingOptions | None = None,
         stop: Sequence[str] = (),
         progress: ProgressCallback | None = None,
-    ) -> Iterator[str]:
+    ) -> Generator[str]:
         """Ask `messages[index]` in other words; what came after it is forgotten. Answers as `reply` does.
 
         Raises:
@@ -206,7 +206,7 @@ class Session:
         sampling: SamplingOptions | None,
         stop: Sequence[str],
         progress: ProgressCallback | None,
-    ) -> Iterator[str]:
+    ) -> Generator[str]:
         if max_tokens is not None and max_tokens < 1:
             raise UserError(f"`max_tokens` is `{max_tokens}`", hint="give 1 or more")
         prompt = self._encode(messages)

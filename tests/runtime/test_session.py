@@ -1,5 +1,8 @@
 """Conversations: an answer depends on the messages alone, nothing is cut in silence, everything can be undone."""
 
+import os
+import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from itertools import islice
@@ -321,3 +324,16 @@ def test_an_idle_model_uses_no_processor(module_model: Model):
         start = time.process_time()
         time.sleep(0.5)
         assert time.process_time() - start < 0.05
+
+
+def test_an_interrupt_in_an_answer_keeps_what_was_written(open_tiny: Callable[..., Model]):
+    model = open_tiny(tiny_config(num_hidden_layers=8, max_position_embeddings=4096), load={"threads": 1})
+    with model.session(sampling=endless(model)) as session:
+        shown: list[str] = []
+        threading.Timer(0.2, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+        with pytest.raises(KeyboardInterrupt):
+            shown.extend(session.reply("hi"))
+        assert session.messages[-1].content.startswith("".join(shown))
+        before = session.messages
+        with model.session(messages=before, sampling=endless(model)) as other:
+            assert answer(session, "so?") == answer(other, "so?")

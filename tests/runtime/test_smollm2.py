@@ -1,6 +1,9 @@
 """A real model: it answers, with the same bits on every path, and says what its weights say."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +16,7 @@ from pocketphi.runtime.model import Model
 from pocketphi.runtime.writer import StopReason
 from reference.decoder import Reference, plain_weights
 
+ROOT = Path(__file__).parents[2]
 BEST = Isa(abi.library().pp_best_isa())
 TEXT = """A tide pool is a small world that the sea fills and leaves twice a day. Limpets hold on to the rock,
 anemones close until the water comes back, and crabs wait under wet weed. In summer the water in a pool can become as
@@ -83,6 +87,20 @@ def test_it_says_what_its_weights_say(model: Model):
     assert divergence.mean() < 0.01
     agree = (exact.argmax(axis=1) == ours.argmax(axis=1)).mean()
     assert agree > 0.9
+
+
+def test_resident_memory_is_the_file_the_cache_and_little_more(smollm2_file: PocketFile):
+    code = """
+import sys, pocketphi
+from pocketphi.runtime.machine import resident_memory
+with pocketphi.load(sys.argv[1], threads=2, context=1024) as model, model.engine.session() as session:
+    session.step([1] * 600)
+    print(resident_memory() - model.file.size - model.engine.pages_in_use_bytes)
+"""
+    result = subprocess.run(
+        [sys.executable, "-c", code, smollm2_file.path], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert int(result.stdout) < 150e6
 
 
 def log_softmax(logits: np.ndarray) -> np.ndarray:
