@@ -5,6 +5,7 @@ pickled weights are refused. Links are followed, because the Hugging Face cache 
 Weights are mapped, so reading a tensor costs memory only while it is used.
 """
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -66,12 +67,12 @@ def open_folder(path: Path) -> HuggingFaceFolder:
     Raises:
         UserError: a file is missing, damaged, or not what it says; the message names file and field.
     """
-    if not (path / "config.json").is_file():
+    if _status(path / "config.json") is None:
         raise UserError(f"`{path}` is not a model folder: it has no config.json")
     config = _read_json(path / "config.json")
     tokenizer_config = _read_json(path / "tokenizer_config.json", optional=True)
     tokenizer = path / "tokenizer.json"
-    if not tokenizer.exists():
+    if _status(tokenizer) is None:
         raise UserError(
             f"`{path}` has no tokenizer.json",
             hint="`AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER)` of transformers writes one",
@@ -108,9 +109,9 @@ def map_safetensors(path: Path) -> dict[str, FolderTensor]:
 
 def _weight_files(path: Path) -> dict[str, set[str] | None]:
     """File name to the tensors that an index promises in it; None if there is no index."""
-    if (path / _WHOLE).exists():
+    if _status(path / _WHOLE) is not None:
         return {_WHOLE: None}
-    if not (path / _INDEX).exists():
+    if _status(path / _INDEX) is None:
         pickled = sorted(path.glob("pytorch_model*.bin"))
         if pickled:
             raise UserError(
@@ -131,7 +132,7 @@ def _weight_files(path: Path) -> dict[str, set[str] | None]:
     if len(promised) > _MAX_SHARDS:
         raise UserError(f"{where}: {len(promised)} shards, allowed are {_MAX_SHARDS}")
     for shard in sorted(promised):
-        if not (path / shard).exists():
+        if _status(path / shard) is None:
             raise UserError(f"{where}: shard `{shard}` is missing", hint="fetch the model again")
         files[shard] = promised[shard]
     return files
@@ -141,8 +142,8 @@ def _map_weights(path: Path, files: dict[str, set[str] | None]) -> dict[str, Fol
     tensors: dict[str, FolderTensor] = {}
     homes: dict[tuple[int, int], str] = {}
     for name, promised in files.items():
-        status = (path / name).stat()
-        twin = homes.setdefault((status.st_dev, status.st_ino), name)
+        status = _status(path / name)
+        twin = homes.setdefault((status.st_dev, status.st_ino), name) if status else name
         if twin != name:
             raise UserError(f"`{path}`: shards `{twin}` and `{name}` are the same file")
         found = map_safetensors(path / name)
@@ -159,7 +160,7 @@ def _map_weights(path: Path, files: dict[str, set[str] | None]) -> dict[str, Fol
 
 def _chat_template(path: Path, tokenizer_config: Mapping[str, Any]) -> str | None:
     template = tokenizer_config.get("chat_template")
-    if template is None and (path / "chat_template.jinja").exists():
+    if template is None and _status(path / "chat_template.jinja") is not None:
         try:
             return read_file(path / "chat_template.jinja", MAX_JSON_BYTES).decode("utf-8")
         except UnicodeDecodeError:
@@ -176,6 +177,16 @@ def _chat_template(path: Path, tokenizer_config: Mapping[str, Any]) -> str | Non
 
 
 def _read_json(path: Path, *, optional: bool = False) -> dict[str, Any]:
-    if optional and not path.exists():
+    if optional and _status(path) is None:
         return {}
     return parse_json(read_file(path, MAX_JSON_BYTES), f"`{path}`")
+
+
+def _status(path: Path) -> os.stat_result | None:
+    """What a path leads to; None if there is nothing."""
+    try:
+        return path.stat()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise UserError(f"cannot open `{path}`: {(error.strerror or str(error)).lower()}") from error
