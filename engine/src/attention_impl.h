@@ -28,10 +28,19 @@ constexpr uint32_t kWidenRows = 9;           // from this many rows on, a page i
 
 PP_INLINE float exp2(float x) { return first(exp2(larger(broadcast(kSmallestExponent), broadcast(x)))); }
 
+// A product's second factor, and the memory that will be read next in the same shape: asked for on the way, since
+// keys, values and pages lie too far apart and are too short for the machine to foresee.
+template <class Element>
+struct Rows {
+  const Element* data;
+  size_t stride;
+  const Element* soon;
+};
+
 // c (R, V vectors) = [c +] a (R, begin..end) b (begin..end, V vectors), one ascending chain per element.
 template <int R, int V, class Element>
-PP_INLINE void multiply_tile(const float* a, size_t a_stride, const Element* b, size_t b_stride, uint32_t begin,
-                             uint32_t end, float* c, size_t c_stride, bool resume) {
+PP_INLINE void multiply_tile(const float* a, size_t a_stride, Rows<Element> b, uint32_t begin, uint32_t end, float* c,
+                             size_t c_stride, bool resume) {
   Lanes sums[R][V];
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r) {
@@ -41,7 +50,11 @@ PP_INLINE void multiply_tile(const float* a, size_t a_stride, const Element* b, 
   for (uint32_t k = begin; k < end; ++k) {
     Lanes row[V];
 #pragma GCC unroll 8
-    for (int v = 0; v < V; ++v) row[v] = load(b + k * b_stride + 16 * v);
+    for (int v = 0; v < V; ++v) row[v] = load(b.data + k * b.stride + 16 * v);
+    if constexpr (sizeof(Element) == 2) {
+#pragma GCC unroll 8
+      for (int v = 0; v < V; v += 2) __builtin_prefetch(b.soon + k * b.stride + 16 * v);
+    }
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r) {
       const Lanes factor = broadcast(a[size_t(r) * a_stride + k]);
@@ -57,29 +70,32 @@ PP_INLINE void multiply_tile(const float* a, size_t a_stride, const Element* b, 
 }
 
 template <int R, class Element>
-void multiply_rows(const float* a, size_t a_stride, const Element* b, size_t b_stride, uint32_t begin, uint32_t end,
-                   float* c, size_t c_stride, uint32_t vectors, bool resume) {
-  for (; vectors >= kTileVectors; vectors -= kTileVectors, b += 16 * kTileVectors, c += 16 * kTileVectors) {
-    multiply_tile<R, kTileVectors>(a, a_stride, b, b_stride, begin, end, c, c_stride, resume);
+void multiply_rows(const float* a, size_t a_stride, Rows<Element> b, uint32_t begin, uint32_t end, float* c,
+                   size_t c_stride, uint32_t vectors, bool resume) {
+  for (; vectors >= kTileVectors; vectors -= kTileVectors) {
+    multiply_tile<R, kTileVectors>(a, a_stride, b, begin, end, c, c_stride, resume);
+    b.data += 16 * kTileVectors;
+    b.soon += 16 * kTileVectors;
+    c += 16 * kTileVectors;
   }
   if constexpr (kTileVectors == 4) {
-    if (vectors == 3) multiply_tile<R, 3>(a, a_stride, b, b_stride, begin, end, c, c_stride, resume);
-    if (vectors == 2) multiply_tile<R, 2>(a, a_stride, b, b_stride, begin, end, c, c_stride, resume);
-    if (vectors == 1) multiply_tile<R, 1>(a, a_stride, b, b_stride, begin, end, c, c_stride, resume);
+    if (vectors == 3) multiply_tile<R, 3>(a, a_stride, b, begin, end, c, c_stride, resume);
+    if (vectors == 2) multiply_tile<R, 2>(a, a_stride, b, begin, end, c, c_stride, resume);
+    if (vectors == 1) multiply_tile<R, 1>(a, a_stride, b, begin, end, c, c_stride, resume);
   }
 }
 
 template <class Element>
-void multiply(uint32_t rows, const float* a, size_t a_stride, const Element* b, size_t b_stride, uint32_t begin,
-              uint32_t end, float* c, size_t c_stride, uint32_t vectors, bool resume) {
+void multiply(uint32_t rows, const float* a, size_t a_stride, Rows<Element> b, uint32_t begin, uint32_t end, float* c,
+              size_t c_stride, uint32_t vectors, bool resume) {
   if constexpr (kTileRows == 6) {
-    if (rows == 6) return multiply_rows<6>(a, a_stride, b, b_stride, begin, end, c, c_stride, vectors, resume);
-    if (rows == 5) return multiply_rows<5>(a, a_stride, b, b_stride, begin, end, c, c_stride, vectors, resume);
-    if (rows == 4) return multiply_rows<4>(a, a_stride, b, b_stride, begin, end, c, c_stride, vectors, resume);
-    if (rows == 3) return multiply_rows<3>(a, a_stride, b, b_stride, begin, end, c, c_stride, vectors, resume);
+    if (rows == 6) return multiply_rows<6>(a, a_stride, b, begin, end, c, c_stride, vectors, resume);
+    if (rows == 5) return multiply_rows<5>(a, a_stride, b, begin, end, c, c_stride, vectors, resume);
+    if (rows == 4) return multiply_rows<4>(a, a_stride, b, begin, end, c, c_stride, vectors, resume);
+    if (rows == 3) return multiply_rows<3>(a, a_stride, b, begin, end, c, c_stride, vectors, resume);
   }
-  if (rows == 2) return multiply_rows<2>(a, a_stride, b, b_stride, begin, end, c, c_stride, vectors, resume);
-  multiply_rows<1>(a, a_stride, b, b_stride, begin, end, c, c_stride, vectors, resume);
+  if (rows == 2) return multiply_rows<2>(a, a_stride, b, begin, end, c, c_stride, vectors, resume);
+  multiply_rows<1>(a, a_stride, b, begin, end, c, c_stride, vectors, resume);
 }
 
 // The slots of a page that a row sees.
@@ -133,8 +149,8 @@ PP_INLINE void weigh(float* scores, Visible seen, float* state, uint32_t stride)
 
 // Adds one page to the states of rows [row, row + rows), all of which see some of it.
 template <class Element>
-void attend_tile(const AttentionTask& task, const Element* keys, const Element* values, uint32_t page_start,
-                 uint32_t row, uint32_t rows, float* scores, float* state) {
+void attend_tile(const AttentionTask& task, Rows<Element> keys, Rows<Element> values, uint32_t page_start, uint32_t row,
+                 uint32_t rows, float* scores, float* state) {
   const KvLayout& layout = task.layout;
   const uint32_t stride = layout.value_stride;
   const uint32_t state_stride = attention_state_floats(layout);
@@ -144,7 +160,7 @@ void attend_tile(const AttentionTask& task, const Element* keys, const Element* 
   const uint32_t vectors = (last.end + kLanes - 1) / kLanes;
   state += size_t(row) * state_stride;
 
-  multiply(rows, task.queries + size_t(row) * task.query_stride, task.query_stride, keys, kPagePositions, 0,
+  multiply(rows, task.queries + size_t(row) * task.query_stride, task.query_stride, keys, 0,
            layout.head_dim, scores, kPagePositions, vectors, false);
   for (uint32_t r = 0; r < rows; ++r) {
     const Visible seen = visible(task, row + r, page_start);
@@ -161,26 +177,26 @@ void attend_tile(const AttentionTask& task, const Element* keys, const Element* 
   for (uint32_t r = 0; r < rows; ++r) {
     const Visible seen = visible(task, row + r, page_start);
     if (seen.begin < common_begin) {
-      multiply(1, scores + r * kPagePositions, 0, values, stride, seen.begin, common_begin, state + r * state_stride, 0,
+      multiply(1, scores + r * kPagePositions, 0, values, seen.begin, common_begin, state + r * state_stride, 0,
                value_vectors, true);
     }
   }
   if (common_begin < common_end) {
-    multiply(rows, scores, kPagePositions, values, stride, common_begin, common_end, state, state_stride,
+    multiply(rows, scores, kPagePositions, values, common_begin, common_end, state, state_stride,
              value_vectors, true);
   }
   for (uint32_t r = 0; r < rows; ++r) {
     const Visible seen = visible(task, row + r, page_start);
     if (common_end < seen.end) {
       const uint32_t begin = seen.begin > common_end ? seen.begin : common_end;
-      multiply(1, scores + r * kPagePositions, 0, values, stride, begin, seen.end, state + r * state_stride, 0,
+      multiply(1, scores + r * kPagePositions, 0, values, begin, seen.end, state + r * state_stride, 0,
                value_vectors, true);
     }
   }
 }
 
 template <class Element>
-void attend_page(const AttentionTask& task, const Element* keys, const Element* values, uint32_t page_start,
+void attend_page(const AttentionTask& task, Rows<Element> keys, Rows<Element> values, uint32_t page_start,
                  uint32_t row_begin, uint32_t row_end, float* scores, float* state) {
   for (uint32_t row = row_begin; row < row_end; row += uint32_t(kTileRows)) {
     const uint32_t rows = row_end - row < uint32_t(kTileRows) ? row_end - row : uint32_t(kTileRows);
@@ -212,11 +228,16 @@ void attend_segment(const AttentionTask& task, uint32_t segment, float* state) {
     if (begin >= end) continue;
 
     const uint16_t* keys = task.pages[p]->data + task.key_offset;
+    const uint16_t* values = keys + num_keys;
     if (end - begin >= kWidenRows) {
       widen(keys, layout.head_halfs(), wide);
-      attend_page(task, wide, wide + num_keys, page_start, begin, end, scores, state);
+      attend_page<float>(task, {wide, kPagePositions, wide}, {wide + num_keys, layout.value_stride, wide}, page_start,
+                         begin, end, scores, state);
     } else {
-      attend_page(task, keys, keys + num_keys, page_start, begin, end, scores, state);
+      const bool has_next = page_start + kPagePositions <= task.first_position;
+      const uint16_t* next = has_next ? task.pages[p + 1]->data + task.key_offset : keys;
+      attend_page<uint16_t>(task, {keys, kPagePositions, values}, {values, layout.value_stride, next}, page_start,
+                            begin, end, scores, state);
     }
   }
 }
