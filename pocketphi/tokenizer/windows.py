@@ -32,8 +32,12 @@ import numpy as np
 import tokenizers
 from numpy.typing import NDArray
 
+from pocketphi.errors import UserError
+
 _UNCERTAIN_WORDS = 4
 _FEW_WORDS = 8
+MAX_WORD = 1 << 24
+"""Characters of one word of a byte-level vocabulary. Finding its end takes some 64 bytes of memory for each."""
 _RUN = re.compile(r"\s+|[^\W\d_]+|\d+|[^\w\s]+|_+")
 """A stretch of one kind of character: the likely extent of a long word."""
 
@@ -73,6 +77,11 @@ def _few_words(text: str, start: int, encoder: tokenizers.Tokenizer, window: int
     run = _RUN.match(text, start + window - 1)
     end = window + (start + window if run is None else run.end())
     while True:
+        if end - start > MAX_WORD:
+            raise UserError(
+                f"the text has a stretch of {end - start} characters that may be one word, at most {MAX_WORD}",
+                hint="put spaces or line breaks into it, or leave it out",
+            )
         words = encoder.pre_tokenizer.pre_tokenize_str(text[start:end])
         if end >= len(text):
             break
