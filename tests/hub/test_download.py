@@ -101,6 +101,12 @@ def test_another_range_than_asked_for_is_not_glued_on(hub: FakeHub, remote: Remo
     assert fetch(remote, tmp_path / "w", here) == CONTENT
 
 
+def test_a_range_that_is_labelled_as_another_is_not_glued_on(hub, remote, here, tmp_path):
+    hub.fault(FILE, Fault(cut_after=100_000), Fault(headers={"Content-Range": f"bytes 0-9/{len(CONTENT)}"}))
+    assert fetch(remote, tmp_path / "w", here) == CONTENT
+    assert "range" not in hub.asked_for(FILE)[-1].headers
+
+
 def test_a_damaged_partial_file_is_thrown_away_once(hub: FakeHub, remote: RemoteFile, here: Settings, tmp_path: Path):
     hub.fault(FILE, Fault(cut_after=100_000), *[Fault(status=500)] * 4)
     with pytest.raises(UserError):
