@@ -261,3 +261,20 @@ def test_an_unknown_instruction_set_is_refused(tiny_file: PocketFile):
     with pytest.raises(UserError, match="`sse9` is unknown") as error:
         Model(tiny_file, isa="sse9")
     assert "avx2" in (error.value.hint or "")
+
+
+def test_threads_that_share_an_engine_wait_for_each_other(tiny_model: Model):
+    expected = tiny_model.logits(TOKENS)
+    results: dict[int, list[np.ndarray]] = {number: [] for number in range(4)}
+
+    def work(number: int) -> None:
+        with tiny_model.engine.session() as session:
+            results[number] = [session.step([token]).logits[0] for token in TOKENS]
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in results]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for rows in results.values():
+        np.testing.assert_array_equal(rows, expected)
