@@ -18,7 +18,7 @@ from pocketphi.tokenizer import gguf_vocabulary, json_file
 from pocketphi.tokenizer.text_encoder import TextEncoder
 from pocketphi.tokenizer.vocabulary import BYTE_CHARACTERS, BYTE_TOKENS, SPACE, SpecialToken, Vocabulary
 
-WHITESPACE = "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000"  # noqa: E501
+WHITESPACE = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
 """Unicode's White_Space, which `lstrip` and `rstrip` tokens swallow. Python's own strip takes more."""
 
 
