@@ -20,6 +20,7 @@ from pocketphi.formats.strict_json import parse_json
 
 PREFIX_BYTES = 8
 
+_FIELDS = {"dtype", "shape", "data_offsets"}
 ITEM_BYTES = {
     "BOOL": 1,
     "U8": 1,
@@ -103,12 +104,14 @@ def parse_header(raw: bytes, file_size: int, where: str) -> Header:
         raise UserError(f"{where}: {len(fields)} tensors, allowed are {MAX_TENSORS}")
     entries = {name: _entry(name, value, data_begin, where) for name, value in fields.items()}
     tensors = dict(sorted(entries.items(), key=lambda item: (item[1].begin, item[1].end)))
-    position, before = data_begin, "the header"
+    position, before = data_begin, "header"
     for name, entry in tensors.items():
         if entry.begin != position:
             problem = "overlaps" if entry.begin < position else "leaves a hole after"
-            raise UserError(f"{where}: tensor `{shown(name)}` begins at byte {entry.begin}: {problem} {before}")
-        position, before = entry.end, f"`{shown(name)}`"
+            raise UserError(
+                f"{where}: tensor `{shown(name)}` begins at byte {entry.begin}: {problem} `{shown(before)}`"
+            )
+        position, before = entry.end, name
     if position != file_size:
         problem = "truncated" if position > file_size else "there is foreign data at the end"
         raise UserError(f"{where}: tensors end at byte {position}, the file at {file_size}: {problem}")
@@ -116,23 +119,23 @@ def parse_header(raw: bytes, file_size: int, where: str) -> Header:
 
 
 def _entry(name: str, value: Any, data_begin: int, where: str) -> TensorEntry:
-    field = f"{where}, tensor `{shown(name)}`"
+    def error(problem: str) -> UserError:
+        return UserError(f"{where}, tensor `{shown(name)}`: {problem}")
+
     if not name or not name.isprintable() or len(name.encode("utf-8", "replace")) > MAX_NAME_BYTES:
-        raise UserError(f"{field}: names are 1 to {MAX_NAME_BYTES} bytes of printable text")
-    if not isinstance(value, dict) or value.keys() != {"dtype", "shape", "data_offsets"}:
-        raise UserError(f"{field}: not an object of `dtype`, `shape` and `data_offsets`")
+        raise error(f"names are 1 to {MAX_NAME_BYTES} bytes of printable text")
+    if not isinstance(value, dict) or value.keys() != _FIELDS:
+        raise error("not an object of `dtype`, `shape` and `data_offsets`")
     dtype, shape, offsets = value["dtype"], value["shape"], value["data_offsets"]
     if not isinstance(dtype, str) or dtype not in ITEM_BYTES:
-        raise UserError(f"{field}: unknown dtype `{shown(dtype)}`")
+        raise error(f"unknown dtype `{shown(dtype)}`")
     if not _is_counts(shape) or len(shape) > MAX_DIMENSIONS or not all(1 <= size <= MAX_DIMENSION for size in shape):
-        raise UserError(
-            f"{field}: shape `{shown(shape)}`, allowed are up to {MAX_DIMENSIONS} sizes of 1 to {MAX_DIMENSION}"
-        )
+        raise error(f"shape `{shown(shape)}`, allowed are up to {MAX_DIMENSIONS} sizes of 1 to {MAX_DIMENSION}")
     if not _is_counts(offsets) or len(offsets) != 2 or not 0 <= offsets[0] <= offsets[1] < 1 << 63:
-        raise UserError(f"{field}: data_offsets `{shown(offsets)}` are not a range")
+        raise error(f"data_offsets `{shown(offsets)}` are not a range")
     expected = math.prod(shape) * ITEM_BYTES[dtype]
     if offsets[1] - offsets[0] != expected:
-        raise UserError(f"{field}: {offsets[1] - offsets[0]} bytes, but {dtype} of shape {shape} takes {expected}")
+        raise error(f"{offsets[1] - offsets[0]} bytes, but {dtype} of shape {shape} takes {expected}")
     return TensorEntry(dtype=dtype, shape=tuple(shape), begin=data_begin + offsets[0], end=data_begin + offsets[1])
 
 

@@ -3,6 +3,7 @@ surrogates."""
 
 import json
 import math
+import re
 from typing import Any, NoReturn
 
 from pocketphi.errors import UserError, shown
@@ -28,14 +29,18 @@ def parse_json(raw: bytes | str, where: str, max_bytes: int = MAX_JSON_BYTES) ->
     if values > MAX_JSON_VALUES:
         raise UserError(f"{where}: JSON of {values} values, allowed are {MAX_JSON_VALUES}")
     try:
-        parsed = _DECODER.decode(raw if isinstance(raw, str) else raw.decode("utf-8"))
-        _check(parsed, MAX_JSON_DEPTH)
+        text = raw if isinstance(raw, str) else raw.decode("utf-8")
+        parsed = _DECODER.decode(text)
+        if _SURROGATE.search(text) is not None:
+            json.dumps(parsed, ensure_ascii=False).encode("utf-8")  # a lone one cannot be encoded, a pair can
     except RecursionError:
         raise UserError(f"{where}: JSON nested too deeply, allowed are {MAX_JSON_DEPTH} levels") from None
     except ValueError as error:  # bad UTF-8 and JSONDecodeError too
         raise UserError(f"{where}: not valid JSON: {shown(error)}") from None
     if not isinstance(parsed, dict):
         raise UserError(f"{where}: JSON holds {type(parsed).__name__}, not an object")
+    if _is_deeper(parsed, MAX_JSON_DEPTH):
+        raise UserError(f"{where}: JSON nested too deeply, allowed are {MAX_JSON_DEPTH} levels")
     return parsed
 
 
@@ -66,18 +71,19 @@ def _constant(text: str) -> NoReturn:
     raise ValueError(f"`{text}` is not a number")
 
 
-def _check(value: object, levels: int) -> None:
-    """Raise if a value goes deeper than `levels`, or holds text that no UTF-8 can."""
-    if isinstance(value, str):
-        if not value.isascii():
-            value.encode("utf-8")
-    elif isinstance(value, dict | list):
-        if levels == 0:
-            raise RecursionError
-        for part in value:
-            _check(part, levels - 1)
-            if isinstance(value, dict):
-                _check(value[part], levels - 1)
+def _is_deeper(value: Any, levels: int) -> bool:
+    layer = [value]
+    for _ in range(levels):
+        layer = [
+            part
+            for container in layer
+            for part in (container.values() if isinstance(container, dict) else container)
+            if isinstance(part, dict | list)
+        ]
+        if not layer:
+            return False
+    return True
 
 
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_float=_float, parse_constant=_constant)

@@ -55,7 +55,7 @@ def safetensors_cases() -> Iterator[Case]:
         "text": ["0", 4], "fraction": [0.0, 4.0], "2**64": [2**64, 2**64 + 4], "truth": [False, 4],
     }.items():  # fmt: skip
         yield one(f"10 offsets {label}", "data_offsets|hole|truncated", data_offsets=offsets)
-    yield one("10 hole at the start", "leaves a hole after the header", bytes(8), data_offsets=[4, 8])
+    yield one("10 hole at the start", "leaves a hole after `header`", bytes(8), data_offsets=[4, 8])
     yield one("10 foreign data at the end", "there is foreign data at the end", bytes(5))
     yield one("10 truncated data", "truncated", bytes(3))
     two = {"a": tensor, "b": tensor | {"data_offsets": [2, 6]}}
