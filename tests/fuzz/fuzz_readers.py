@@ -224,7 +224,7 @@ def main() -> None:
     # GGUF is the largest reader; the other two share one header parser.
     shares = {"gguf": 0.4, "safetensors": 0.3, "pocket": 0.3}
     started = time.time()
-    with ProcessPoolExecutor() as processes:
+    with ProcessPoolExecutor(len(READERS)) as processes:
         runs = {
             name: processes.submit(
                 fuzz, name, first, round(options.executions * shares[name]), options.seed, options.crashes
