@@ -82,11 +82,11 @@ int main(int argc, char** argv) {
   }
   Bench bench = {engine, &model.config(), {}, std::vector<float>(model.config().vocab_size)};
   pp_test::Random random(7);
-  for (uint32_t i = 0; i < prompt + fresh; ++i) bench.tokens.push_back(int32_t(random.below(model.config().vocab_size)));
-
   const pp_config& c = model.config();
-  const double qkv = double((c.num_attention_heads + 2 * c.num_key_value_heads) * c.head_dim);
-  const double layer_weights = double(c.hidden_size) * (qkv + c.num_attention_heads * c.head_dim + 3.0 * c.intermediate_size);
+  for (uint32_t i = 0; i < prompt + fresh; ++i) bench.tokens.push_back(int32_t(random.below(c.vocab_size)));
+
+  const double attention_rows = double((2 * c.num_attention_heads + 2 * c.num_key_value_heads) * c.head_dim);
+  const double layer_weights = double(c.hidden_size) * (attention_rows + 3.0 * c.intermediate_size);
   const double prefill_operations = 2.0 * layer_weights * c.num_hidden_layers * prompt;
   // A tied embedding is read once as the head; an untied one only by the row.
   const uint64_t bytes = model.num_bytes() - (c.tie_word_embeddings ? 0 : model.tensors()[0].num_bytes);
@@ -101,10 +101,11 @@ int main(int argc, char** argv) {
     std::vector<double> steps;
     for (uint32_t i = 0; i < fresh; ++i) steps.push_back(bench.step(session, prompt + i, 1));
     const double step = median(steps);
-    printf("%s %s %u threads: prefill %.0f tok/s (%.2f ms, %.2f of %.0f GOP/s)   decode %.1f tok/s (%.3f ms, %.2f of %.1f GB/s)\n",
-           name.c_str(), pp_isa_name(pp_engine_isa(engine)), threads, prompt / prefill, prefill * 1e3,
-           prefill_operations / prefill / peak, peak / 1e9, 1.0 / step, step * 1e3, double(bytes) / step / bandwidth,
-           bandwidth / 1e9);
+    printf("%s %s %u threads: ", name.c_str(), pp_isa_name(pp_engine_isa(engine)), threads);
+    printf("prefill %.0f tok/s (%.2f ms, %.2f of %.0f GOP/s)   ", prompt / prefill, prefill * 1e3,
+           prefill_operations / prefill / peak, peak / 1e9);
+    printf("decode %.1f tok/s (%.3f ms, %.2f of %.1f GB/s)\n", 1.0 / step, step * 1e3,
+           double(bytes) / step / bandwidth, bandwidth / 1e9);
     fflush(stdout);
     pp_session_free(session);
   }

@@ -27,9 +27,9 @@ pp_status pp_test_matmul(pp_isa isa, const pp_tensor* weight, const float* x, ui
                     weight->rows, weight->cols, num_tokens);
   }
   pp::Kernels kernels;
-  if (const pp_status status = pp::find_kernels(isa, &kernels); status != PP_OK) return status;
+  PP_TRY(pp::find_kernels(isa, &kernels));
   pp::Matrix matrix;
-  if (const pp_status status = pp::as_matrix(*weight, weight->rows, &matrix); status != PP_OK) return status;
+  PP_TRY(pp::as_matrix(*weight, weight->rows, &matrix));
 
   const pp::DefaultFloatEnvironment environment;
   const pp::MatmulOps& ops = *kernels.matmul;

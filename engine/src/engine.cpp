@@ -29,11 +29,11 @@ pp_status check(const pp_engine_options& options) {
 }
 
 pp_status configure(pp_engine& engine, const pp_model& model, const pp_engine_options& options) {
-  if (const pp_status status = find_kernels(options.isa, &engine.kernels); status != PP_OK) return status;
+  PP_TRY(find_kernels(options.isa, &engine.kernels));
   engine.model = &model;
   engine.max_batch_tokens = options.max_batch_tokens == 0 ? kDefaultBatchTokens : options.max_batch_tokens;
   engine.pool.configure(model.kv_layout().page_bytes(model.config.num_hidden_layers), options.page_budget_bytes);
-  if (const pp_status status = engine.team.start(options.num_threads); status != PP_OK) return status;
+  PP_TRY(engine.team.start(options.num_threads));
   return allocate_workspace(engine);
 }
 
@@ -50,7 +50,7 @@ pp_status pp_engine_create(const pp_model* model, const pp_engine_options* optio
   if (model == nullptr || options == nullptr || engine == nullptr) {
     return fail(PP_INVALID, "pp_engine_create: model, options or engine is null");
   }
-  if (const pp_status status = pp::check(*options); status != PP_OK) return status;
+  PP_TRY(pp::check(*options));
   pp_engine* created = new (std::nothrow) pp_engine;
   if (created == nullptr) return fail(PP_MEMORY, "no memory for an engine");
   if (const pp_status status = pp::configure(*created, *model, *options); status != PP_OK) {

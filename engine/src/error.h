@@ -12,4 +12,10 @@ __attribute__((format(printf, 2, 3))) pp_status fail(pp_status status, const cha
 
 }  // namespace pp
 
+// Leaves the function with a status that is not PP_OK.
+#define PP_TRY(call)                                                         \
+  do {                                                                       \
+    if (const pp_status tried = (call); tried != PP_OK) return tried;        \
+  } while (false)
+
 #endif  // POCKETPHI_ERROR_H_

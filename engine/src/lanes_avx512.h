@@ -22,7 +22,9 @@ PP_INLINE Lanes load(const float* from) { return _mm512_loadu_ps(from); }
 PP_INLINE void store(float* to, Lanes x) { _mm512_storeu_ps(to, x); }
 
 PP_INLINE __mmask16 first_lanes(uint32_t count) { return __mmask16((1u << count) - 1u); }
-PP_INLINE Lanes load_first(const float* from, uint32_t count) { return _mm512_maskz_loadu_ps(first_lanes(count), from); }
+PP_INLINE Lanes load_first(const float* from, uint32_t count) {
+  return _mm512_maskz_loadu_ps(first_lanes(count), from);
+}
 PP_INLINE void store_first(float* to, Lanes x, uint32_t count) { _mm512_mask_storeu_ps(to, first_lanes(count), x); }
 
 PP_INLINE Lanes load(const uint16_t* from) {

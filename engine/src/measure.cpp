@@ -111,7 +111,9 @@ pp_status check(uint32_t num_threads, double seconds, const double* result) {
   if (num_threads < 1 || num_threads > 256) {
     return fail(PP_INVALID, "measuring: %" PRIu32 " threads, outside 1..256", num_threads);
   }
-  if (!(seconds >= 0.0 && seconds <= 3600.0)) return fail(PP_INVALID, "measuring: %g seconds, outside 0..3600", seconds);
+  if (!(seconds >= 0.0 && seconds <= 3600.0)) {
+    return fail(PP_INVALID, "measuring: %g seconds, outside 0..3600", seconds);
+  }
   return PP_OK;
 }
 
@@ -127,13 +129,15 @@ extern "C" {
 
 pp_status pp_measure_read_bandwidth(uint32_t num_threads, uint64_t num_bytes, double seconds,
                                     double* bytes_per_second) {
-  if (const pp_status status = pp::check(num_threads, seconds, bytes_per_second); status != PP_OK) return status;
+  PP_TRY(pp::check(num_threads, seconds, bytes_per_second));
   const uint64_t per_thread = num_bytes / num_threads / 4096 * 4096;
-  if (per_thread == 0) return pp::fail(PP_INVALID, "measuring: %" PRIu64 " bytes are less than a page per thread", num_bytes);
+  if (per_thread == 0) {
+    return pp::fail(PP_INVALID, "measuring: %" PRIu64 " bytes are less than a page per thread", num_bytes);
+  }
   pp::Kernels kernels;
   (void)pp::find_kernels(PP_ISA_AUTO, &kernels);  // cannot fail
   pp::Measurement measurement;
-  if (const pp_status status = measurement.team.start(num_threads); status != PP_OK) return status;
+  PP_TRY(measurement.team.start(num_threads));
   pp::Buffer data;
   if (per_thread > SIZE_MAX / num_threads || !data.allocate(size_t(per_thread * num_threads))) {
     return pp::fail(PP_MEMORY, "measuring: no memory for %" PRIu64 " bytes", num_bytes);
@@ -148,16 +152,16 @@ pp_status pp_measure_read_bandwidth(uint32_t num_threads, uint64_t num_bytes, do
 }
 
 pp_status pp_measure_int8(uint32_t num_threads, pp_isa isa, double seconds, double* ops_per_second) {
-  if (const pp_status status = pp::check(num_threads, seconds, ops_per_second); status != PP_OK) return status;
+  PP_TRY(pp::check(num_threads, seconds, ops_per_second));
   pp::Kernels kernels;
-  if (const pp_status status = pp::find_kernels(isa, &kernels); status != PP_OK) return status;
+  PP_TRY(pp::find_kernels(isa, &kernels));
   pp::Measurement measurement;
-  if (const pp_status status = measurement.team.start(num_threads); status != PP_OK) return status;
+  PP_TRY(measurement.team.start(num_threads));
   measurement.ops = &pp::ops_of(kernels.isa);
   measurement.seconds = seconds;
   measurement.team.run(pp::Measurement::work, &measurement);
-  *ops_per_second =
-      double(measurement.rounds) * measurement.ops->operations_per_round * measurement.team.size() / measurement.elapsed;
+  const double operations = double(measurement.rounds) * measurement.ops->operations_per_round;
+  *ops_per_second = operations * measurement.team.size() / measurement.elapsed;
   return PP_OK;
 }
 

@@ -46,7 +46,9 @@ pp_status check_config(const pp_config& config) {
     const pp_status status = check_range(range.field, range.value, range.least, range.most);
     if (status != PP_OK) return status;
   }
-  if (config.head_dim % 2 != 0) return fail(PP_INVALID, "config: `head_dim` is %" PRIu32 ", which is odd", config.head_dim);
+  if (config.head_dim % 2 != 0) {
+    return fail(PP_INVALID, "config: `head_dim` is %" PRIu32 ", which is odd", config.head_dim);
+  }
   if (config.num_attention_heads % config.num_key_value_heads != 0) {
     return fail(PP_INVALID, "config: %" PRIu32 " attention heads cannot share %" PRIu32 " key and value heads evenly",
                 config.num_attention_heads, config.num_key_value_heads);
@@ -151,7 +153,9 @@ class TensorTable {
 // Formats "model.layers.N.<part>".
 struct LayerName {
   char text[96];
-  LayerName(uint32_t layer, const char* part) { snprintf(text, sizeof text, "model.layers.%" PRIu32 ".%s", layer, part); }
+  LayerName(uint32_t layer, const char* part) {
+    snprintf(text, sizeof text, "model.layers.%" PRIu32 ".%s", layer, part);
+  }
 };
 
 Layer take_layer(TensorTable& table, const pp_model& model, uint32_t n) {
@@ -196,7 +200,7 @@ pp_status pp_model_create(const pp_config* config, const pp_tensor* tensors, siz
   if (config == nullptr || model == nullptr || (tensors == nullptr && num_tensors != 0)) {
     return pp::fail(PP_INVALID, "pp_model_create: config, tensors or model is null");
   }
-  if (const pp_status status = pp::check_config(*config); status != PP_OK) return status;
+  PP_TRY(pp::check_config(*config));
   for (size_t i = 0; i < num_tensors; ++i) {
     if (tensors[i].name == nullptr) return pp::fail(PP_INVALID, "tensor %zu has no name", i);
   }

@@ -34,7 +34,8 @@ pp_status as_matrix(const pp_tensor& tensor, uint32_t packed_rows, Matrix* matri
     return fail(PP_INVALID, "tensor `%s`: format %" PRIu32 " (%s) with groups of %" PRIu32 " is not a matrix format",
                 tensor.name, tensor.format, format_name(tensor.format), tensor.group);
   }
-  *matrix = {pp_format(tensor.format), tensor.group, packed_rows, tensor.cols, static_cast<const uint8_t*>(tensor.data)};
+  const uint8_t* data = static_cast<const uint8_t*>(tensor.data);
+  *matrix = {pp_format(tensor.format), tensor.group, packed_rows, tensor.cols, data};
   const uint64_t needed = packed_bytes(*matrix);
   if (tensor.num_bytes != needed) {
     return fail(PP_INVALID,

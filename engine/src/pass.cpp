@@ -96,7 +96,8 @@ class Pass {
   }
 
   void norm_row(uint32_t row, const float* weight, float* out) {
-    vector_.rms_norm(w_.hidden + size_t(row) * w_.hidden_stride, weight, config_.hidden_size, config_.rms_norm_eps, out);
+    const float* x = w_.hidden + size_t(row) * w_.hidden_stride;
+    vector_.rms_norm(x, weight, config_.hidden_size, config_.rms_norm_eps, out);
   }
 
   // Computes blocks [begin, end) of a matrix a few at a time and calls use(first row, rows, out, stride) for each

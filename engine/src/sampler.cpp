@@ -46,7 +46,9 @@ const VectorOps& vector_ops() {
 }
 
 pp_status check_tokens(const char* what, const int32_t* tokens, uint32_t count, uint32_t vocab_size) {
-  if (tokens == nullptr && count != 0) return fail(PP_INVALID, "sampling: `%s` is null, its count %" PRIu32, what, count);
+  if (tokens == nullptr && count != 0) {
+    return fail(PP_INVALID, "sampling: `%s` is null, its count %" PRIu32, what, count);
+  }
   for (uint32_t i = 0; i < count; ++i) {
     if (tokens[i] < 0 || uint32_t(tokens[i]) >= vocab_size) {
       return fail(PP_INVALID, "sampling: `%s` holds token %" PRId32 ", outside 0..%" PRIu32, what, tokens[i],
@@ -79,11 +81,12 @@ pp_status check(const pp_sampling& s, uint32_t vocab_size) {
   if (!(s.top_p > 0.0f && s.top_p <= 1.0f)) {
     return fail(PP_INVALID, "sampling: `top_p` is %g, outside 0 (excluded)..1", double(s.top_p));
   }
-  if (const pp_status status = check_tokens("history", s.history, s.num_history, vocab_size); status != PP_OK) return status;
-  if (const pp_status status = check_tokens("bias_tokens", s.bias_tokens, s.num_bias, vocab_size); status != PP_OK) return status;
+  PP_TRY(check_tokens("history", s.history, s.num_history, vocab_size));
+  PP_TRY(check_tokens("bias_tokens", s.bias_tokens, s.num_bias, vocab_size));
   if (s.num_bias != 0 && s.bias_values == nullptr) return fail(PP_INVALID, "sampling: `bias_values` is null");
   for (uint32_t i = 0; i < s.num_bias; ++i) {
-    if (!(s.bias_values[i] <= huge)) return fail(PP_INVALID, "sampling: bias %" PRIu32 " is %g", i, double(s.bias_values[i]));
+    if (s.bias_values[i] <= huge) continue;
+    return fail(PP_INVALID, "sampling: bias %" PRIu32 " is %g", i, double(s.bias_values[i]));
   }
   return PP_OK;
 }
@@ -102,8 +105,8 @@ pp_status check_logits(const float* logits, uint32_t vocab_size, const char* whe
 }
 
 bool changes_logits(const pp_sampling& s) {
-  return s.num_bias != 0 || s.allowed != nullptr ||
-         (s.num_history != 0 && (s.repetition_penalty != 1.0f || s.frequency_penalty != 0.0f || s.presence_penalty != 0.0f));
+  const bool penalizes = s.repetition_penalty != 1.0f || s.frequency_penalty != 0.0f || s.presence_penalty != 0.0f;
+  return s.num_bias != 0 || s.allowed != nullptr || (s.num_history != 0 && penalizes);
 }
 
 // Bias, mask and penalties, in place.
@@ -183,7 +186,8 @@ void keep_candidates(const pp_sampling& s, Scratch& scratch, uint32_t vocab_size
 
 // The token at which the running weight, in order of token, passes u of the whole.
 int32_t draw(Array<Candidate>& candidates, double u) {
-  std::sort(candidates.begin(), candidates.end(), [](const Candidate& a, const Candidate& b) { return a.token < b.token; });
+  const auto is_lower = [](const Candidate& a, const Candidate& b) { return a.token < b.token; };
+  std::sort(candidates.begin(), candidates.end(), is_lower);
   double total = 0.0;
   for (const Candidate& candidate : candidates) total += double(candidate.weight);
   double sum = 0.0;
@@ -243,15 +247,15 @@ pp_status pp_sample(const float* logits, uint32_t vocab_size, const pp_sampling*
     return fail(PP_INVALID, "pp_sample: logits, sampling or token is null, or the vocabulary is empty");
   }
   const pp::DefaultFloatEnvironment environment;
-  if (const pp_status status = pp::check(*sampling, vocab_size); status != PP_OK) return status;
-  if (const pp_status status = pp::check_logits(logits, vocab_size, "sampling"); status != PP_OK) return status;
+  PP_TRY(pp::check(*sampling, vocab_size));
+  PP_TRY(pp::check_logits(logits, vocab_size, "sampling"));
   const pp::VectorOps& ops = pp::vector_ops();
   const bool is_greedy = sampling->temperature == 0.0f;
   if (is_greedy && !pp::changes_logits(*sampling)) {
     *token = int32_t(ops.arg_max(logits, vocab_size));
   } else {
     pp::Scratch scratch;
-    if (!scratch.allocate(vocab_size)) return fail(PP_MEMORY, "no memory to sample from %" PRIu32 " logits", vocab_size);
+    if (!scratch.allocate(vocab_size)) return fail(PP_MEMORY, "no memory for %" PRIu32 " logits", vocab_size);
     memcpy(scratch.logits, logits, vocab_size * sizeof(float));
     pp::change_logits(*sampling, scratch, vocab_size);
     const pp_status status = pp::check_logits(scratch.logits, vocab_size, "sampling, after bias, mask and penalties");
@@ -274,7 +278,7 @@ pp_status pp_score(const float* logits, uint32_t vocab_size, const int32_t* targ
   const pp::DefaultFloatEnvironment environment;
   const pp::VectorOps& ops = pp::vector_ops();
   for (size_t i = 0; i < num_rows; ++i, logits += vocab_size) {
-    if (const pp_status status = pp::check_logits(logits, vocab_size, "pp_score"); status != PP_OK) return status;
+    PP_TRY(pp::check_logits(logits, vocab_size, "pp_score"));
     const uint32_t largest = ops.arg_max(logits, vocab_size);
     if (best != nullptr) best[i] = int32_t(largest);
     if (logprobs == nullptr) continue;

@@ -17,8 +17,12 @@ uint64_t first_page(uint64_t position) { return position / kPagePositions; }
 uint64_t end_page(uint64_t length) { return (length + kPagePositions - 1) / kPagePositions; }
 
 pp_status check_output(size_t i, const char* what, uint32_t positions, const float* out) {
-  if (positions > PP_ALL) return fail(PP_INVALID, "item %zu: %s positions %" PRIu32 " is none of 0..2", i, what, positions);
-  if (positions != PP_NONE && out == nullptr) return fail(PP_INVALID, "item %zu: wants %s, but has no room for it", i, what);
+  if (positions > PP_ALL) {
+    return fail(PP_INVALID, "item %zu: %s positions %" PRIu32 " is none of 0..2", i, what, positions);
+  }
+  if (positions != PP_NONE && out == nullptr) {
+    return fail(PP_INVALID, "item %zu: wants %s, but has no room for it", i, what);
+  }
   return PP_OK;
 }
 
@@ -41,7 +45,7 @@ pp_status check_item(const pp_engine& engine, size_t i, const pp_item& item) {
                   config.vocab_size - 1);
     }
   }
-  if (const pp_status status = check_output(i, "logits", item.logits_positions, item.logits); status != PP_OK) return status;
+  PP_TRY(check_output(i, "logits", item.logits_positions, item.logits));
   return check_output(i, "hidden states", item.hidden_positions, item.hidden);
 }
 
@@ -102,8 +106,9 @@ pp_status reserve_pages(pp_engine& engine) {
   }
   if (enough) return PP_OK;
   give_up_pages(engine);
-  return fail(PP_MEMORY, "the step needs %" PRIu64 " more pages of %" PRIu64 " bytes, %" PRIu64 " of %" PRIu64 " are in use",
-              needed, engine.pool.page_bytes(), engine.pool.num_in_use(), engine.pool.max_pages());
+  return fail(PP_MEMORY,
+              "the step needs %" PRIu64 " more pages of %" PRIu64 " bytes, %" PRIu64 " of %" PRIu64 " are in use", needed,
+              engine.pool.page_bytes(), engine.pool.num_in_use(), engine.pool.max_pages());
 }
 
 // Hands the reserved pages out. From here on the sessions' caches are those of the plans.
@@ -223,8 +228,8 @@ extern "C" pp_status pp_step(pp_engine* engine, const pp_item* items, size_t num
     return pp::fail(PP_INVALID, "pp_step: engine or items is null");
   }
   const pp::DefaultFloatEnvironment environment;
-  if (const pp_status status = pp::plan_items(*engine, items, num_items); status != PP_OK) return status;
-  if (const pp_status status = pp::reserve_pages(*engine); status != PP_OK) return status;
+  PP_TRY(pp::plan_items(*engine, items, num_items));
+  PP_TRY(pp::reserve_pages(*engine));
   pp::attach_pages(*engine);
   const bool success = pp::run_passes(*engine, cancel, progress, user);
   pp::finish(*engine, success);

@@ -35,9 +35,14 @@ struct ActivationBytes {
   size_t inner = 0;  // input of down
 };
 
-ActivationBytes activation_bytes(const pp_engine& engine, uint32_t num_tokens) {
+// Enough for any number of tokens up to `max_tokens`: kernels change their layout with it.
+ActivationBytes activation_bytes(const pp_engine& engine, uint32_t max_tokens) {
   const auto bytes = [&](const Matrix& matrix) {
-    return engine.kernels.matmul->activation_bytes(num_tokens, matrix.cols, matrix.group);
+    size_t most = 0;
+    for (uint32_t t = 1; t <= max_tokens; ++t) {
+      most = larger_of(most, engine.kernels.matmul->activation_bytes(t, matrix.cols, matrix.group));
+    }
+    return most;
   };
   ActivationBytes most;
   most.outer = bytes(engine.model->head);
