@@ -221,10 +221,8 @@ class NativeEngine:
         outputs: list[StepOutput] = []
         kept: list[NDArray[np.int32]] = []
         for slot, item in zip(slots, items, strict=True):
-            tokens = np.ascontiguousarray(item.tokens, dtype=np.int32)
-            if tokens.ndim != 1 or not len(tokens):
-                raise ValueError(f"a step takes one or more tokens per session, got shape {tokens.shape}")
             config = self.model.config
+            tokens = _token_array(item.tokens)
             logits = _rows(item.logits, len(tokens), config.vocab_size)
             hidden = _rows(item.hidden, len(tokens), config.hidden_size)
             slot.session = item.session.pointer(self)
@@ -332,6 +330,18 @@ def _describe(config: DecoderConfig) -> abi.Config:
         rms_norm_eps=config.rms_norm_eps,
         rope_attention_factor=rope.attention_factor,
     )
+
+
+def _token_array(tokens: Sequence[int] | NDArray[np.int32]) -> NDArray[np.int32]:
+    """One or more whole numbers as the engine takes them; the engine checks them against the vocabulary."""
+    array = np.asarray(tokens)
+    if array.ndim != 1 or not array.size:
+        raise ValueError(f"a step takes one or more tokens per session, got shape {array.shape}")
+    if array.dtype != np.int32:
+        limits = np.iinfo(np.int32)
+        if array.dtype.kind not in "iu" or array.min() < limits.min or array.max() > limits.max:
+            raise UserError("a token is not a whole number, or far outside every vocabulary")
+    return np.ascontiguousarray(array, np.int32)
 
 
 def _rows(positions: Positions, num_tokens: int, width: int) -> NDArray[np.float32] | None:

@@ -6,6 +6,7 @@ whatever was drawn before it, and the same after an undo. The arithmetic is the 
 """
 
 import ctypes
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -54,6 +55,11 @@ class SamplingOptions:
                 raise UserError(f"`{name}` is `{value}`", hint=f"give a number from {low:g} to {high:g}")
         if not 0 <= self.top_k < 2**32:
             raise UserError(f"`top_k` is `{self.top_k}`", hint="give a count, or 0 for all tokens")
+        for token, bias in self.logit_bias.items():
+            if not 0 <= token < 2**31 or not math.isfinite(bias):
+                raise UserError(
+                    f"`logit_bias` of token `{token}` is `{bias}`", hint="give token ids and finite numbers"
+                )
         if not 0 <= self.seed <= MAX_SEED:
             raise UserError(f"`seed` is `{self.seed}`", hint="give a whole number from 0 to 2^64 - 1")
 
@@ -71,6 +77,7 @@ class Sampler:
         self._bias_tokens = np.fromiter(options.logit_bias.keys(), np.int32, len(options.logit_bias))
         self._bias_values = np.fromiter(options.logit_bias.values(), np.float32, len(options.logit_bias))
         self._allowed = None if allowed is None else _bits(allowed)
+        self._num_allowed = None if allowed is None else len(allowed)
         self._struct = abi.Sampling(
             struct_size=ctypes.sizeof(abi.Sampling),
             top_k=options.top_k,
@@ -91,13 +98,16 @@ class Sampler:
         """The next token and its log probability in the model's unmodified distribution.
 
         Args:
-            logits: (V,), contiguous.
+            logits: (V,).
             history: tokens that the penalties count as seen.
             counter: with the seed, names this draw.
 
         Raises:
             UserError: a logit is NaN, none is finite, or no token is allowed.
         """
+        row = np.ascontiguousarray(logits, np.float32)
+        if row.ndim != 1 or self._num_allowed not in (None, len(row)):
+            raise ValueError(f"logits of shape {row.shape} do not fit a mask of {self._num_allowed} tokens")
         penalised = self.options.repetition_penalty != 1 or self.options.frequency_penalty != 0
         if penalised or self.options.presence_penalty != 0:
             seen = np.asarray(history, np.int32)
@@ -106,8 +116,8 @@ class Sampler:
         token, logprob = ctypes.c_int32(), ctypes.c_float()
         abi.check(
             abi.library().pp_sample(
-                logits.ctypes.data,
-                logits.shape[-1],
+                row.ctypes.data,
+                len(row),
                 ctypes.byref(self._struct),
                 ctypes.byref(token),
                 ctypes.byref(logprob),

@@ -102,7 +102,9 @@ def grid_matmul(grid: Grid, x: Array) -> Array:
         columns = slice(begin, min(begin + grid.group, x.shape[1]))
         codes, x_scale = quantize(x[:, columns])
         x_sum = codes.sum(axis=1)
-        dot = codes @ grid.codes[:, columns].T.astype(np.int32) - np.int32(grid.format.zero_code) * x_sum[:, None]
+        # Whole numbers below 2^24: exact in single precision too, in any order.
+        dot = (codes.astype(f32) @ grid.codes[:, columns].T.astype(f32)).astype(np.int32)
+        dot -= np.int32(grid.format.zero_code) * x_sum[:, None].astype(np.int32)
         acc = acc + dot.astype(f32) * (grid.scales[:, index].astype(f32) * x_scale[:, None])
         if grid.minima is not None:
             acc = acc + grid.minima[:, index].astype(f32) * (x_scale * x_sum.astype(f32))[:, None]

@@ -95,7 +95,7 @@ def test_a_session_of_another_engine_is_refused(tiny_file: PocketFile):
             two.engine.step([StepItem(session=session, tokens=[1])])
 
 
-@pytest.mark.parametrize("bad", [-1, 272, 2**31 - 1])
+@pytest.mark.parametrize("bad", [-1, 272, 2**31 - 1, 2**31, -(2**40), 2**70, 1.5])
 def test_a_token_outside_the_vocabulary_changes_nothing(tiny_model: Model, bad: int):
     session = tiny_model.engine.session()
     session.step(TOKENS)
@@ -163,7 +163,7 @@ def test_a_flag_set_before_cancels_and_changes_nothing(tiny_model: Model):
 
 @pytest.fixture
 def slow_model(open_tiny: Callable[..., Model]) -> Model:
-    """Seconds for a full context, so that there is time to interrupt it."""
+    """Minutes for a full context, so that there is time to interrupt it."""
     config = tiny_config(hidden_size=256, intermediate_size=512, num_hidden_layers=16, max_position_embeddings=8192)
     return open_tiny(config, kind=WeightFormat.F16, group=0, load={"isa": "scalar", "threads": 1})
 
@@ -174,7 +174,7 @@ def test_another_thread_can_cancel(slow_model: Model):
     start = time.monotonic()
     with pytest.raises(Cancelled):
         session.step([1] * 8000, cancel=flag)
-    assert time.monotonic() - start < 2
+    assert time.monotonic() - start < 20  # the whole step takes minutes; a busy machine is slow to wake a thread
     assert session.length == 0
 
 
@@ -187,7 +187,7 @@ def test_an_interrupt_reaches_the_main_thread_in_mid_step(slow_model: Model, sen
     start = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         session.step([1] * 8000)
-    assert time.monotonic() - start < 2
+    assert time.monotonic() - start < 20  # the whole step takes minutes; a busy machine is slow to wake a thread
     assert session.length == 0
     session.step([1])
 
@@ -263,12 +263,13 @@ def test_an_unknown_instruction_set_is_refused(tiny_file: PocketFile):
     assert "avx2" in (error.value.hint or "")
 
 
-def test_threads_that_share_an_engine_wait_for_each_other(tiny_model: Model):
-    expected = tiny_model.logits(TOKENS)
+def test_threads_that_share_an_engine_wait_for_each_other(open_tiny: Callable[..., Model]):
+    model = open_tiny(load={"threads": 1})
+    expected = model.logits(TOKENS)
     results: dict[int, list[np.ndarray]] = {number: [] for number in range(4)}
 
     def work(number: int) -> None:
-        with tiny_model.engine.session() as session:
+        with model.engine.session() as session:
             results[number] = [session.step([token]).logits[0] for token in TOKENS]
 
     threads = [threading.Thread(target=work, args=(number,)) for number in results]

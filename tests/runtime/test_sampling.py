@@ -1,5 +1,7 @@
 """The sampler against its definition, written out in NumPy."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -133,12 +135,20 @@ def test_a_bias_outside_the_vocabulary_is_an_error():
         {"top_k": -1},
         {"repetition_penalty": 0},
         {"seed": -1},
+        {"logit_bias": {-1: 1.0}},
+        {"logit_bias": {2**40: 1.0}},
+        {"logit_bias": {1: float("inf")}},
         {"seed": 2**64},
     ],
 )
-def test_odd_options_are_refused(odd: dict[str, float]):
+def test_odd_options_are_refused(odd: dict[str, Any]):
     with pytest.raises(UserError, match=next(iter(odd))):
-        SamplingOptions(**odd)  # type: ignore[arg-type]
+        SamplingOptions(**odd)
+
+
+def test_a_mask_of_another_vocabulary_is_a_bug_of_the_caller():
+    with pytest.raises(ValueError, match="do not fit a mask of 10 tokens"):
+        Sampler(SamplingOptions(), np.ones(10, bool)).draw(LOGITS, [], 0)
 
 
 @settings(max_examples=30, deadline=None)

@@ -15,6 +15,7 @@ from pocketphi.runtime.abi import Isa
 from pocketphi.runtime.model import Model
 from pocketphi.runtime.writer import StopReason
 from reference.decoder import Reference, plain_weights
+from reference.exact import ExactDecoder
 
 ROOT = Path(__file__).parents[2]
 BEST = Isa(abi.library().pp_best_isa())
@@ -76,6 +77,11 @@ def test_decoding_gives_the_bits_of_the_prompt(model: Model):
     with model.engine.session() as session:
         rows = [session.step(tokens[:30]).logits, *(session.step([token]).logits for token in tokens[30:])]
     np.testing.assert_array_equal(np.concatenate(rows), model.logits(tokens)[29:])
+
+
+def test_it_equals_the_numpy_decoder_bit_for_bit(model: Model):
+    tokens = model.tokenizer.encode(TEXT)[:8]
+    np.testing.assert_array_equal(model.logits(tokens), ExactDecoder(model.config, model.file.tensors).logits(tokens))
 
 
 def test_it_says_what_its_weights_say(model: Model):
