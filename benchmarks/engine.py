@@ -95,7 +95,11 @@ def chosen_engines(options: argparse.Namespace) -> list[Engine]:
             command = [str(binary), "-m", str(gguf), "-t", counts[0], "-p", counts[1], "-n", counts[2], *extra]
             engines.append(Engine(f"{label} {gguf.stem}", lambda command=command: llama_bench(command)))
     if options.openvino_python and options.openvino_model:
-        worker = [str(options.openvino_python), str(HERE / "workers" / "openvino_worker.py"), str(options.openvino_model)]
+        worker = [
+            str(options.openvino_python),
+            str(HERE / "workers" / "openvino_worker.py"),
+            str(options.openvino_model),
+        ]
         worker += [*counts, str(options.openvino_group)]
         engines.append(Engine(f"OpenVINO dq {options.openvino_group}", lambda: last_json(worker)))
     return engines
