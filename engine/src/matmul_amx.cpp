@@ -1,12 +1,17 @@
 // Matrix products by AMX-INT8 for many tokens; few tokens and 16-bit weights take the AVX-512 kernels.
 //
-// A step multiplies 32 tokens by 32 rows for a batch of groups. The products of one group are exact integers in four
-// C tiles, which are stored and then folded into float accumulators by AVX-512, group after group, as the definition
-// says. Folding takes longer than multiplying (for groups of 64, about twice), so tile instructions are scattered
-// between the folds of the batch before: while one batch is folded, the next is multiplied.
+// A C tile is 16 tokens x 16 rows of one group, as exact integers. It is stored and then folded by AVX-512 into float
+// accumulators, group after group, as the definition says. Folding takes longer than multiplying (for groups of 64,
+// more than twice), so tile instructions are scattered between the folds of earlier groups: a step folds two groups,
+// stores the next two and multiplies two more.
 //
-// Loops, from the outside: tokens, as many as stay in the second cache; blocks of 32 rows; columns, as many as make a
-// panel of unpacked weights that stays in the first cache; 32 tokens; groups.
+// Loops, from the outside: tokens, as many as stay in the second cache; blocks of 32 rows; columns that make a panel
+// of unpacked weights; 32 tokens; pairs of groups.
+//
+// Measured on Sapphire Rapids, and decisive: once a tile instruction is in flight, 512-bit products run on one port
+// only, and storing a tile costs as much as 32 vector instructions; so the shape of a step hardly matters as long as
+// nothing waits. Unpacked weights and activations may come from the second cache. Asking ahead for them, converting by
+// adding 1.5 * 2^23, panels that fit the first cache: none gained.
 #include "matmul_amx_panel.h"
 #include "matmul_avx512_half.h"
 #include "matmul_avx512_tile.h"
@@ -18,15 +23,19 @@ constexpr int kPrefetchFrom = 1;  // Sapphire Rapids gains from asking ahead at 
 constexpr uint32_t kFromTokens = 8;  // fewer tokens: AVX-512
 constexpr uint32_t kMostTokens = 512;  // of one sweep over the weights
 constexpr size_t kActivationBytes = size_t(1) << 20;  // codes of one sweep, so that they stay in the second cache
-constexpr int kMostBatch = 2;  // groups of one fold
+
+constexpr uint32_t kAskRows = 4;
+constexpr int kAskPerStep = 8;  // cache lines of the next weights
+constexpr size_t kSoonBytes = 1 << 17;
 
 struct Scratch {
   Panel panel;
-  alignas(64) int32_t products[2][kMostBatch][4][16][16];  // [batch parity][group][C tile][token][row]
-  alignas(64) float acc[kMostTokens][kRowBlock];
+  alignas(64) int32_t products[4][4][16][16];  // of four groups: [C tile][token][row]
+  alignas(64) float acc[2 * kTokens][kRowBlock];
+  alignas(64) float saved[kMostTokens][kRowBlock];  // acc between panels, where one does not hold all columns
 };
 
-// Tile registers: C 0..3 (two of tokens times two of rows), A 4, 5, B 6, 7.
+// Tile registers: C 0..3 (two of tokens times two of rows), A 4, 5 (tokens), B 6, 7 (rows).
 struct alignas(64) TileConfig {
   uint8_t palette = 1, start_row = 0, reserved[14] = {};
   uint16_t row_bytes[16] = {};
@@ -46,8 +55,8 @@ void release_tiles() { asm volatile("tilerelease"); }
 
 // The compiler knows nothing of tiles; "memory" keeps its loads and stores on the right side of these.
 template <int kRegister>
-__attribute__((always_inline)) inline void tile_load(const void* rows) {
-  asm volatile("tileloadd (%0,%1,1), %%tmm%c2" : : "r"(rows), "r"(size_t(64)), "i"(kRegister) : "memory");
+__attribute__((always_inline)) inline void tile_load(const void* rows, size_t stride) {
+  asm volatile("tileloadd (%0,%1,1), %%tmm%c2" : : "r"(rows), "r"(stride), "i"(kRegister) : "memory");
 }
 
 template <int kRegister>
@@ -70,83 +79,79 @@ __attribute__((always_inline)) inline void tile_dot() {
   }
 }
 
-// One batch of groups for one block of 32 tokens: what to multiply, and what to fold it with.
-struct Batch {
-  const uint8_t* a[kMostBatch];  // codes of each group: rows of tokens, 64 bytes apart
-  const int8_t* b;               // tiles of the first group; the others follow
-  const float* scales;           // [kBatch][32 rows]
-  const float* minima;
-  const float* x_scales;  // [kBatch][32 tokens]
-  const float* x_sums;
-  float* acc;           // [32 tokens][32 rows]
-  __mmask16 keep;       // none if the accumulators start at zero
-  int32_t* products;    // [kBatch][4 C tiles][16 tokens][16 rows]
-};
-
-// How the groups of a matrix are multiplied and folded. kSlices A tiles make a group (2 for groups of 128).
-template <int kSlices_, bool kUnsigned_, bool kMinimum_, int kBatch_>
+// What differs between kernels: weights, tiles of tokens at a time (2, or 1 for the rest), A tiles of a group.
+template <pp_format kFormat_, int kTokenTiles_, int kSlices_>
 struct Plan {
+  static constexpr pp_format kFormat = kFormat_;
+  static constexpr int kTokenTiles = kTokenTiles_;
   static constexpr int kSlices = kSlices_;
-  static constexpr bool kUnsigned = kUnsigned_;
-  static constexpr bool kMinimum = kMinimum_;
-  static constexpr int kBatch = kBatch_;
-  static constexpr int kSlots = 4 * kBatch;  // a slot: kSlices tile products, and 16 vectors to fold
+  static constexpr bool kUnsigned = kFormat == PP_Q8M;
+  static constexpr bool kMinimum = kFormat == PP_Q4M || kFormat == PP_Q8M;
+  static constexpr int kProducts = 2 * kTokenTiles * kSlices;  // of tiles, in a group
 };
 
-// Tile product number kIndex of group kGroup: slice kIndex / 4, C tile kIndex % 4. A C tile is stored when its next
-// group begins, long after its last product, so nothing waits for it.
-template <typename P, int kGroup, int kIndex>
-__attribute__((always_inline)) inline void multiply(const Batch& batch, uint32_t slice) {
-  constexpr int kC = kIndex % 4;
-  const uint8_t* a = batch.a[kGroup] + kIndex / 4 * kTokens * kSlice;
-  const int8_t* b = batch.b + size_t(kGroup * P::kSlices + kIndex / 4) * slice * kRowBlock;
+// A group to multiply, and where the products of the one before it go.
+struct Multiplication {
+  const uint8_t* a[2];  // by tile of tokens
+  const int8_t* b[2];   // by half of the rows
+  size_t a_stride;
+  int32_t* store;
+};
+
+// A pair of groups to fold.
+struct Folding {
+  const int32_t* products;
+  const float* scales;  // [2][32 rows]
+  const float* minima;
+  const float* x_scales[2];  // by tile of tokens: [2][16 tokens]
+  const float* x_sums[2];
+  float* acc;      // [tokens][32 rows]
+  __mmask16 keep;  // none: acc starts at zero
+};
+
+// Tile product kIndex of a group. Before its C tile starts anew, the group before is stored from it.
+template <typename P, int kIndex>
+__attribute__((always_inline)) inline void multiply(const Multiplication& group) {
+  constexpr int kC = kIndex % (2 * P::kTokenTiles);
+  constexpr int kSliceOf = kIndex / (2 * P::kTokenTiles);
   if constexpr (kC == 0) {
-    tile_load<4>(a);
-    tile_load<6>(b);
+    tile_load<4>(group.a[0] + kSliceOf * kSlice, group.a_stride);
+    tile_load<6>(group.b[0] + kSliceOf * kTileBytes, 64);
   }
-  if constexpr (kC == 1) tile_load<7>(b + slice * 16);
-  if constexpr (kC == 2) tile_load<5>(a + 16 * kSlice);
-  if constexpr (kIndex < 4) {
-    if constexpr (kGroup > 0) tile_store<kC>(batch.products + (kGroup - 1) * 1024 + kC * 256);
+  if constexpr (kC == 1) tile_load<7>(group.b[1] + kSliceOf * kTileBytes, 64);
+  if constexpr (kC == 2) tile_load<5>(group.a[1] + kSliceOf * kSlice, group.a_stride);
+  if constexpr (kSliceOf == 0) {
+    tile_store<kC>(group.store + kC * 256);
     tile_zero<kC>();
   }
   tile_dot<P::kUnsigned, kC>();
 }
 
-template <typename P, int kSlot, int kPart = 0>
-__attribute__((always_inline)) inline void multiply_slot(const Batch& batch, uint32_t slice) {
-  if constexpr (kPart < P::kSlices) {
-    multiply<P, kSlot / 4, kSlot % 4 * P::kSlices + kPart>(batch, slice);
-    multiply_slot<P, kSlot, kPart + 1>(batch, slice);
+template <typename P, int kIndex = 0>
+__attribute__((always_inline)) inline void multiply_group(const Multiplication& group) {
+  if constexpr (kIndex < P::kProducts) {
+    multiply<P, kIndex>(group);
+    multiply_group<P, kIndex + 1>(group);
   }
 }
 
-template <int kBatch>
-__attribute__((always_inline)) inline void store_last_group(const Batch& batch) {
-  int32_t* products = batch.products + (kBatch - 1) * 1024;
-  tile_store<0>(products);
-  tile_store<1>(products + 256);
-  tile_store<2>(products + 512);
-  tile_store<3>(products + 768);
-}
-
-// acc += the products of all groups of the batch, for one token.
+// acc += two groups, for one token.
 template <typename P>
-__attribute__((always_inline)) inline void fold_token(const Batch& batch, int token, const __m512 (&scales)[P::kBatch][2],
-                                                      const __m512 (&minima)[P::kBatch][2]) {
-  float* target = batch.acc + token * kRowBlock;
-  const int32_t* products = batch.products + token / 16 * 512 + token % 16 * 16;
-  __m512 acc0 = _mm512_maskz_load_ps(batch.keep, target);
-  __m512 acc1 = _mm512_maskz_load_ps(batch.keep, target + 16);
-#pragma GCC unroll 4
-  for (int g = 0; g < P::kBatch; ++g) {
-    const __m512 x_scale = _mm512_set1_ps(batch.x_scales[g * kTokens + token]);
+__attribute__((always_inline)) inline void fold_token(const Folding& pair, int token, const __m512 (&scales)[2][2],
+                                                      const __m512 (&minima)[2][2]) {
+  float* target = pair.acc + token * kRowBlock;
+  const int32_t* products = pair.products + token / 16 * 512 + token % 16 * 16;
+  __m512 acc0 = _mm512_maskz_load_ps(pair.keep, target);
+  __m512 acc1 = _mm512_maskz_load_ps(pair.keep, target + 16);
+#pragma GCC unroll 2
+  for (int g = 0; g < 2; ++g) {
+    const __m512 x_scale = _mm512_set1_ps(pair.x_scales[token / 16][g * kTokens + token % 16]);
     const __m512 product0 = _mm512_cvtepi32_ps(_mm512_load_si512(products + g * 1024));
     const __m512 product1 = _mm512_cvtepi32_ps(_mm512_load_si512(products + g * 1024 + 256));
     acc0 = _mm512_add_ps(acc0, _mm512_mul_ps(product0, _mm512_mul_ps(scales[g][0], x_scale)));
     acc1 = _mm512_add_ps(acc1, _mm512_mul_ps(product1, _mm512_mul_ps(scales[g][1], x_scale)));
     if constexpr (P::kMinimum) {
-      const __m512 x_sum = _mm512_set1_ps(batch.x_sums[g * kTokens + token]);
+      const __m512 x_sum = _mm512_set1_ps(pair.x_sums[token / 16][g * kTokens + token % 16]);
       acc0 = _mm512_add_ps(acc0, _mm512_mul_ps(minima[g][0], x_sum));
       acc1 = _mm512_add_ps(acc1, _mm512_mul_ps(minima[g][1], x_sum));
     }
@@ -155,125 +160,176 @@ __attribute__((always_inline)) inline void fold_token(const Batch& batch, int to
   _mm512_store_ps(target + 16, acc1);
 }
 
-template <typename P, bool kMultiply, bool kFold, int kSlot>
-__attribute__((always_inline)) inline void slots(const Batch& next, const Batch& previous, uint32_t slice,
-                                                 const __m512 (&scales)[P::kBatch][2],
-                                                 const __m512 (&minima)[P::kBatch][2]) {
-  if constexpr (kSlot < P::kSlots) {
-    if constexpr (kMultiply) multiply_slot<P, kSlot>(next, slice);
-    if constexpr (kFold) {
-      constexpr int kTokensPerSlot = 8 / P::kBatch;
-#pragma GCC unroll 8
-      for (int t = 0; t < kTokensPerSlot; ++t) fold_token<P>(previous, kSlot * kTokensPerSlot + t, scales, minima);
-    }
-    slots<P, kMultiply, kFold, kSlot + 1>(next, previous, slice, scales, minima);
-  }
-}
-
-// Multiplies `next` while it folds `previous`.
-template <typename P, bool kMultiply, bool kFold>
-void step(const Batch& next, const Batch& previous, uint32_t slice) {
-  __m512 scales[P::kBatch][2], minima[P::kBatch][2];
+// The tile products of two groups, and the tokens of the fold spread evenly between them.
+template <typename P, int kIndex>
+__attribute__((always_inline)) inline void step_parts(const Multiplication (&groups)[2], const Folding& pair,
+                                                      const __m512 (&scales)[2][2], const __m512 (&minima)[2][2]) {
+  if constexpr (kIndex < 2 * P::kProducts) {
+    multiply<P, kIndex % P::kProducts>(groups[kIndex / P::kProducts]);
+    constexpr int kPart = 16 * P::kTokenTiles / (2 * P::kProducts);
 #pragma GCC unroll 4
-  for (int g = 0; g < P::kBatch; ++g) {
-#pragma GCC unroll 2
-    for (int half = 0; half < 2; ++half) {
-      if constexpr (kFold) scales[g][half] = _mm512_load_ps(previous.scales + g * kRowBlock + half * 16);
-      if constexpr (kFold && P::kMinimum) minima[g][half] = _mm512_load_ps(previous.minima + g * kRowBlock + half * 16);
-    }
+    for (int t = 0; t < kPart; ++t) fold_token<P>(pair, kIndex * kPart + t, scales, minima);
+    step_parts<P, kIndex + 1>(groups, pair, scales, minima);
   }
-  slots<P, kMultiply, kFold, 0>(next, previous, slice, scales, minima);
-  if constexpr (kMultiply) store_last_group<P::kBatch>(next);
 }
 
-// One sweep's tokens and one panel's columns.
-struct Sweep {
-  const uint8_t* activations;  // of the first 32 tokens
+template <typename P>
+void step(const Multiplication (&groups)[2], const Folding& pair) {
+  __m512 scales[2][2], minima[2][2];
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) {
+    scales[i / 2][i % 2] = _mm512_load_ps(pair.scales + i * 16);
+    if constexpr (P::kMinimum) minima[i / 2][i % 2] = _mm512_load_ps(pair.minima + i * 16);
+  }
+  step_parts<P, 0>(groups, pair, scales, minima);
+}
+
+// A panel and some tokens of a sweep.
+struct Work {
+  const uint8_t* activations;  // the first tile of tokens
   ActivationLayout layout;
-  uint32_t group, token_blocks;
-  uint32_t first_group;  // of the panel, in the matrix
+  uint32_t group;
+  uint32_t first_group, groups;  // of the panel; even
+  uint32_t tokens;
+  bool last;  // panel: the result goes to out
+  float* out;
+  size_t out_stride;
+  uint32_t rows;
+  const uint8_t* soon;  // weights of the next panel, to ask for while this runs
+  const uint8_t* soon_end;
   Scratch* scratch;
+  float (*saved)[kRowBlock];
 };
 
-Batch batch_of(const Sweep& sweep, uint32_t token_block, uint32_t first, uint32_t count, uint32_t parity) {
-  const uint8_t* activations = sweep.activations + token_block * sweep.layout.stride;
-  const uint32_t g = sweep.first_group + first;
-  Batch batch;
-  for (uint32_t i = 0; i < count; ++i) {
-    const uint32_t column = (g + i) * sweep.group;
-    batch.a[i] = activations + column / kSlice * (kTokens * kSlice) + column % kSlice;
-  }
-  batch.b = sweep.scratch->panel.codes + size_t(first) * sweep.group * kRowBlock;
-  batch.scales = sweep.scratch->panel.scales[first];
-  batch.minima = sweep.scratch->panel.minima[first];
-  batch.x_scales = reinterpret_cast<const float*>(activations + sweep.layout.scales) + g * kTokens;
-  batch.x_sums = reinterpret_cast<const float*>(activations + sweep.layout.x_sums) + g * kTokens;
-  batch.acc = sweep.scratch->acc[token_block * kTokens];
-  batch.keep = g == 0 ? 0 : 0xFFFF;
-  batch.products = sweep.scratch->products[parity][0][0][0];
-  return batch;
-}
-
-// Adds the panel's groups [begin, end), a multiple of the batch, for all tokens of the sweep.
 template <typename P>
-void run(const Sweep& sweep, uint32_t begin, uint32_t end) {
-  if (begin == end) return;
-  const uint32_t slice = sweep.group < kSlice ? sweep.group : kSlice;
-  Batch previous = batch_of(sweep, 0, begin, P::kBatch, 0);
-  step<P, true, false>(previous, previous, slice);
-  uint32_t token_block = 0, first = begin, parity = 0;
-  for (;;) {
-    first += P::kBatch;
-    if (first == end) {
-      first = begin;
-      if (++token_block == sweep.token_blocks) break;
-    }
-    parity ^= 1;
-    const Batch next = batch_of(sweep, token_block, first, P::kBatch, parity);
-    step<P, true, true>(next, previous, slice);
-    previous = next;
-  }
-  step<P, false, true>(previous, previous, slice);
+Multiplication multiplication_of(const Work& work, uint32_t block, uint32_t g, uint32_t store) {
+  const size_t bytes = work.group * kTokens;
+  Multiplication group;
+  group.a[0] = work.activations + block * P::kTokenTiles * work.layout.stride + (work.first_group + g) * bytes;
+  group.a[1] = group.a[0] + work.layout.stride;
+  group.b[0] = work.scratch->panel.codes + g * bytes;
+  group.b[1] = group.b[0] + work.groups * bytes;
+  group.a_stride = work.group;
+  group.store = work.scratch->products[store % 4][0][0];
+  return group;
 }
 
-template <pp_format kFormat, int kSlices>
-void run_panel(const Sweep& sweep, uint32_t groups) {
-  constexpr bool kUnsigned = kFormat == PP_Q8M;
-  constexpr bool kMinimum = kFormat == PP_Q4M || kFormat == PP_Q8M;
-  const uint32_t batched = groups / kMostBatch * kMostBatch;
-  run<Plan<kSlices, kUnsigned, kMinimum, kMostBatch>>(sweep, 0, batched);
-  run<Plan<kSlices, kUnsigned, kMinimum, 1>>(sweep, batched, groups);
+template <typename P>
+Folding folding_of(const Work& work, uint32_t block, uint32_t g, uint32_t products) {
+  const uint8_t* tile = work.activations + block * P::kTokenTiles * work.layout.stride;
+  Folding pair;
+  for (uint32_t i = 0; i < 2; ++i, tile += work.layout.stride) {
+    pair.x_scales[i] = reinterpret_cast<const float*>(tile + work.layout.scales) + (work.first_group + g) * kTokens;
+    pair.x_sums[i] = reinterpret_cast<const float*>(tile + work.layout.x_sums) + (work.first_group + g) * kTokens;
+  }
+  pair.scales = work.scratch->panel.scales[g];
+  pair.minima = work.scratch->panel.minima[g];
+  pair.products = work.scratch->products[products % 4][0][0];
+  pair.acc = work.scratch->acc[0];
+  pair.keep = work.first_group + g == 0 ? 0 : 0xFFFF;
+  return pair;
+}
+
+void finish(const Work& work, uint32_t token, uint32_t count) {
+  const float(*acc)[kRowBlock] = work.scratch->acc;
+  count = work.tokens - token < count ? work.tokens - token : count;
+  if (!work.last) {
+    memcpy(work.saved[token], acc, count * sizeof acc[0]);
+    return;
+  }
+  const __mmask16 mask0 = __mmask16(work.rows >= 16 ? 0xFFFF : (1u << work.rows) - 1);
+  const __mmask16 mask1 = __mmask16(work.rows <= 16 ? 0 : work.rows >= 32 ? 0xFFFF : (1u << (work.rows - 16)) - 1);
+  for (uint32_t t = 0; t < count; ++t) {
+    float* target = work.out + (token + t) * work.out_stride;
+    _mm512_mask_storeu_ps(target, mask0, _mm512_load_ps(acc[t]));
+    _mm512_mask_storeu_ps(target + 16, mask1, _mm512_load_ps(acc[t] + 16));
+  }
+}
+
+// Step n multiplies groups 2n + 1 and 2n + 2 of the sequence of all blocks of tokens, stores 2n and 2n + 1 and folds
+// 2n - 2 and 2n - 1. The first step folds, and the last multiplies, what nobody looks at.
+template <typename P>
+void run(const Work& work, Unpacker<P::kFormat>& unpacker) {
+  const uint8_t* soon = work.soon;
+  constexpr uint32_t kBlock = P::kTokenTiles * kTokens;
+  const uint32_t blocks = (work.tokens + kBlock - 1) / kBlock;
+  while (unpacker.next < work.groups && unpacker.next < 4) unpacker.unpack_one();
+  multiply_group<P>(multiplication_of<P>(work, 0, 0, 3));
+  Folding pair = folding_of<P>(work, 0, 0, 2);
+  uint32_t n = 0;
+  for (uint32_t block = 0; block < blocks; ++block) {
+    const float* row_out = work.out + block * kBlock * work.out_stride;
+    uint32_t row = 0;
+    for (uint32_t g = 0; g < work.groups; g += 2, n += 2) {
+      const bool ends = g + 2 == work.groups;
+      const uint32_t next_block = ends && block + 1 < blocks ? block + 1 : block;
+      const Multiplication groups[2] = {multiplication_of<P>(work, block, g + 1, n),
+                                        multiplication_of<P>(work, next_block, ends ? 0 : g + 2, n + 1)};
+      for (int i = 0; i < 2 && unpacker.next < work.groups; ++i) unpacker.unpack_one();
+      for (uint32_t i = 0; i < kAskRows && row < kBlock; ++i, ++row, row_out += work.out_stride) {
+        asm volatile("prefetchw (%0)\n\tprefetchw 64(%0)" : : "r"(row_out));
+      }
+      for (int i = 0; i < kAskPerStep && soon < work.soon_end; ++i, soon += 64) {
+        _mm_prefetch(reinterpret_cast<const char*>(soon), _MM_HINT_T1);
+      }
+      step<P>(groups, pair);
+      if (g == 0 && block > 0) finish(work, (block - 1) * kBlock, kBlock);
+      if (g == 0 && work.first_group > 0) memcpy(work.scratch->acc, work.saved[block * kBlock], kBlock * sizeof work.saved[0]);
+      pair = folding_of<P>(work, block, g, n);
+    }
+  }
+  const Multiplication last = multiplication_of<P>(work, blocks - 1, 0, n);
+  step<P>({last, last}, pair);
+  finish(work, (blocks - 1) * kBlock, kBlock);
 }
 
 template <pp_format kFormat>
 void matmul_tokens(const Matrix& weight, const uint8_t* activations, uint32_t num_tokens, float* out,
                    size_t out_stride, uint32_t block_begin, uint32_t block_end, Scratch* scratch) {
+  const bool two = weight.group > kSlice;
+  const auto pairs = two ? run<Plan<kFormat, 2, 2>> : run<Plan<kFormat, 2, 1>>;
+  const auto single = two ? run<Plan<kFormat, 1, 2>> : run<Plan<kFormat, 1, 1>>;
   const ActivationLayout layout = activation_layout(weight.cols, weight.group);
   const size_t stride = block_bytes(weight);
   const uint32_t groups = num_groups(weight.cols, weight.group);
+  const size_t soon_bytes = stride < kSoonBytes ? stride : kSoonBytes;  // about a panel
   const uint32_t panel_groups = kPanelColumns / weight.group;
-  const uint32_t fitting = uint32_t(kActivationBytes / weight.cols) / kTokens * kTokens;
-  const uint32_t sweep_tokens = fitting < kTokens ? kTokens : fitting > kMostTokens ? kMostTokens : fitting;
+  const uint32_t fitting = uint32_t(kActivationBytes / weight.cols) / (2 * kTokens) * (2 * kTokens);
+  const uint32_t sweep_tokens = fitting < 2 * kTokens ? 2 * kTokens : fitting > kMostTokens ? kMostTokens : fitting;
   for (uint32_t t = 0; t < num_tokens; t += sweep_tokens) {
     const uint32_t tokens = num_tokens - t < sweep_tokens ? num_tokens - t : sweep_tokens;
-    Sweep sweep{activations + t / kTokens * layout.stride, layout, weight.group, (tokens + kTokens - 1) / kTokens, 0, scratch};
     for (uint32_t b = block_begin; b < block_end; ++b) {
       const uint8_t* piece = weight.data + b * stride;
       for (uint32_t g = 0; g < groups; g += panel_groups) {
-        sweep.first_group = g;
-        const uint32_t count = groups - g < panel_groups ? groups - g : panel_groups;
         const uint32_t rest = weight.cols - g * weight.group;
-        piece = unpack<kFormat>(piece, weight.group, rest < kPanelColumns ? rest : kPanelColumns, &scratch->panel);
-        (weight.group > kSlice ? run_panel<kFormat, 2> : run_panel<kFormat, 1>)(sweep, count);
-      }
-      const uint32_t row = b * kRowBlock;
-      const uint32_t rows = weight.rows - row < kRowBlock ? weight.rows - row : kRowBlock;
-      const __mmask16 mask0 = __mmask16(rows >= 16 ? 0xFFFF : (1u << rows) - 1);
-      const __mmask16 mask1 = __mmask16(rows <= 16 ? 0 : rows >= 32 ? 0xFFFF : (1u << (rows - 16)) - 1);
-      for (uint32_t i = 0; i < tokens; ++i) {
-        float* target = out + (t + i) * out_stride + row;
-        _mm512_mask_storeu_ps(target, mask0, _mm512_load_ps(scratch->acc[i]));
-        _mm512_mask_storeu_ps(target + 16, mask1, _mm512_load_ps(scratch->acc[i] + 16));
+        Work work;
+        work.activations = activations + t / kTokens * layout.stride;
+        work.layout = layout;
+        work.group = weight.group;
+        work.first_group = g;
+        work.groups = even(groups - g < panel_groups ? groups - g : panel_groups);
+        work.last = g + panel_groups >= groups;
+        work.out = out + t * out_stride + b * kRowBlock;
+        work.out_stride = out_stride;
+        work.rows = weight.rows - b * kRowBlock;
+        Unpacker<kFormat> unpacker{piece, weight.group, rest < kPanelColumns ? rest : kPanelColumns, 0, &scratch->panel,
+                                   size_t(work.groups) * weight.group * 16};
+        const uint8_t* all_end = weight.data + block_end * stride;
+        work.soon = piece + soon_bytes < all_end ? piece + soon_bytes : all_end;
+        work.soon_end = work.soon + soon_bytes < all_end ? work.soon + soon_bytes : all_end;
+        work.scratch = scratch;
+        work.saved = scratch->saved;
+        const uint32_t rest_tokens = tokens % (2 * kTokens);
+        work.tokens = rest_tokens <= kTokens ? tokens - rest_tokens : tokens;  // in pairs of tiles
+        if (work.tokens != 0) pairs(work, unpacker);
+        if (work.tokens != tokens) {
+          work.activations += work.tokens / kTokens * layout.stride;
+          work.out += work.tokens * out_stride;
+          work.saved += work.tokens;
+          work.tokens = rest_tokens;
+          single(work, unpacker);
+        }
+        piece = unpacker.piece;
       }
     }
   }
@@ -287,7 +343,7 @@ size_t activation_bytes(uint32_t num_tokens, uint32_t cols, uint32_t group) {
 void quantize(const float* x, size_t x_stride, uint32_t num_tokens, uint32_t cols, uint32_t group,
               uint32_t token_begin, uint32_t token_end, uint32_t group_begin, uint32_t group_end,
               uint8_t* activations) {
-  const auto quantize_some = group == 0 || num_tokens < kFromTokens ? quantize_tiles : quantize_token_blocks;
+  const auto quantize_some = group == 0 || num_tokens < kFromTokens ? quantize_tiles : quantize_token_tiles;
   quantize_some(x, x_stride, num_tokens, cols, group, token_begin, token_end, group_begin, group_end, activations);
 }
 

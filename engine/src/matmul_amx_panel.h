@@ -1,15 +1,18 @@
 // What the AMX kernel multiplies: activations laid out as A tiles, weights unpacked to B tiles. Internal linkage.
 //
-// Activations of 32 tokens, 64-byte aligned (tokens that do not exist have scales and sums of zero):
+// Activations of 16 tokens, 64-byte aligned:
 //
-//   codes   [padded columns / 64][32][64]  int8    a tile is 16 tokens x up to 64 columns, rows 64 bytes apart
-//   scales  [groups][32]                   float
-//   x_sums  [groups][32]                   float   scale * float(sum of the codes), for formats with a minimum
+//   codes   [groups][16][group]  int8   one or, in groups of 128, two A tiles
+//   scales  [groups][16]         float
+//   x_sums  [groups][16]         float  scale * float(sum of the codes), for formats with a minimum
 //
-// A panel is part of one block of 32 rows: for each group, each slice of up to 64 columns and each half of the
-// rows, a tile of columns / 4 rows of 64 bytes: 16 weights x 4 consecutive columns, as TDPB wants them. These are
-// the bytes of a packed chunk, unpacked; Q4 and Q8 are centred here, once for all tokens, so that a product of
-// tiles is the definition's exact integer without a correction.
+// The number of groups is made even by one whose scales are zero: the kernel folds two at a time, and adding zero
+// changes no accumulator, as none is ever a negative zero. Scales of tokens that do not exist are zero, too.
+//
+// A panel is part of one block of 32 rows: for each half of the rows and each group, B tiles of up to 64 columns:
+// columns / 4 rows of 64 bytes, 16 weights x 4 consecutive columns, as TDPB wants them. These are the bytes of a
+// packed chunk, unpacked; Q4 and Q8 are centred here, once for all tokens, so that a product of tiles is the
+// definition's exact integer without a correction.
 #ifndef POCKETPHI_MATMUL_AMX_PANEL_H_
 #define POCKETPHI_MATMUL_AMX_PANEL_H_
 
@@ -18,101 +21,129 @@
 namespace pp {
 namespace {
 
-constexpr uint32_t kTokens = 32;  // tokens of a step: two A tiles
+constexpr uint32_t kTokens = 16;  // of an A tile
 constexpr uint32_t kSlice = 64;   // columns of a full tile
 constexpr size_t kTileBytes = 1024;
-constexpr uint32_t kPanelColumns = 512;
+constexpr uint32_t kPanelColumns = 4096;
+
+uint32_t even(uint32_t groups) { return groups + groups % 2; }
 
 struct ActivationLayout {
   size_t scales;
   size_t x_sums;
-  size_t stride;  // bytes per 32 tokens
+  size_t stride;  // bytes per 16 tokens
 };
 
 ActivationLayout activation_layout(uint32_t cols, uint32_t group) {
-  const size_t groups = num_groups(cols, group);
-  const size_t codes = round_up(groups * group, kSlice) * kTokens;
+  const size_t groups = even(num_groups(cols, group));
+  const size_t codes = groups * group * kTokens;
   const size_t floats = groups * kTokens * sizeof(float);
   return {codes, codes + floats, codes + 2 * floats};
 }
 
-void quantize_token_blocks(const float* x, size_t x_stride, uint32_t num_tokens, uint32_t cols, uint32_t group,
-                           uint32_t token_begin, uint32_t token_end, uint32_t group_begin, uint32_t group_end,
-                           uint8_t* activations) {
+void quantize_token_tiles(const float* x, size_t x_stride, uint32_t num_tokens, uint32_t cols, uint32_t group,
+                          uint32_t token_begin, uint32_t token_end, uint32_t group_begin, uint32_t group_end,
+                          uint8_t* activations) {
   const ActivationLayout layout = activation_layout(cols, group);
   for (uint32_t t = token_begin; t < token_end; ++t) {
     const uint32_t lane = t % kTokens;
-    uint8_t* block = activations + t / kTokens * layout.stride;
-    float* scales = reinterpret_cast<float*>(block + layout.scales);
-    float* x_sums = reinterpret_cast<float*>(block + layout.x_sums);
-    const bool last = t + 1 == num_tokens;
+    uint8_t* tile = activations + t / kTokens * layout.stride;
+    float* scales = reinterpret_cast<float*>(tile + layout.scales);
+    float* x_sums = reinterpret_cast<float*>(tile + layout.x_sums);
+    const auto clear = [&](uint32_t g, uint32_t begin, uint32_t end) {
+      for (uint32_t i = begin; i < end; ++i) scales[g * kTokens + i] = x_sums[g * kTokens + i] = 0.0f;
+    };
+    const uint32_t lanes = t + 1 == num_tokens ? kTokens : lane + 1;  // the last token clears those that do not exist
     for (uint32_t g = group_begin; g < group_end; ++g) {
       const uint32_t begin = g * group;
       const uint32_t count = cols - begin < group ? cols - begin : group;
-      alignas(64) int8_t codes[128];
+      int8_t* codes = reinterpret_cast<int8_t*>(tile) + size_t(g) * group * kTokens + lane * group;
       float scale;
       const int32_t sum = quantize_group(x + t * x_stride + begin, count, group, codes, &scale);
       scales[g * kTokens + lane] = scale;
       x_sums[g * kTokens + lane] = scale * float(sum);
-      for (uint32_t k = 0; k < group; k += 16) {
-        uint8_t* target = block + (begin + k) / kSlice * (kTokens * kSlice) + lane * kSlice + (begin + k) % kSlice;
-        _mm_store_si128(reinterpret_cast<__m128i*>(target), _mm_load_si128(reinterpret_cast<__m128i*>(codes + k)));
-      }
-      for (uint32_t i = lane + 1; last && i < kTokens; ++i) scales[g * kTokens + i] = x_sums[g * kTokens + i] = 0.0f;
+      clear(g, lane + 1, lanes);
     }
+    const uint32_t groups = num_groups(cols, group);
+    if (group_end == groups && groups % 2 != 0) clear(groups, lane, lanes);
   }
 }
 
-// Unpacked weights of some groups of a block, and their scales and minima as floats.
+// Unpacked weights of some groups of a block, and their scales and minima as floats. The codes of the second half of
+// the rows follow those of the first.
 struct Panel {
   alignas(64) int8_t codes[kPanelColumns * kRowBlock];
   alignas(64) float scales[kPanelColumns / 16][kRowBlock];
   alignas(64) float minima[kPanelColumns / 16][kRowBlock];
 };
 
-inline __m512i* tile_row(int8_t* tiles, uint32_t column, uint32_t slice, uint32_t half) {
-  const uint32_t row = column % slice / 4;
-  return reinterpret_cast<__m512i*>(tiles + size_t(column / slice) * slice * kRowBlock + half * slice * 16 + row * 64);
+// 16 rows of a chunk to one tile row, or two for 4 bits. Returns where the next go.
+template <pp_format kFormat>
+__attribute__((always_inline)) inline int8_t* unpack_rows(__m512i bytes, int8_t* row) {
+  if constexpr (kFormat == PP_Q4 || kFormat == PP_Q4M) {
+    const __m512i mask = _mm512_set1_epi8(15);
+    const __m512i centre = _mm512_set1_epi8(kFormat == PP_Q4 ? 8 : 0);
+    _mm512_store_si512(row, _mm512_sub_epi8(_mm512_and_si512(bytes, mask), centre));
+    _mm512_store_si512(row + 64, _mm512_sub_epi8(_mm512_and_si512(_mm512_srli_epi16(bytes, 4), mask), centre));
+    return row + 128;
+  }
+  _mm512_store_si512(row, _mm512_xor_si512(bytes, _mm512_set1_epi8(kFormat == PP_Q8 ? -128 : 0)));
+  return row + 64;
 }
 
-// Unpacks the groups from `piece` on, `columns` columns in all (the last group may be short), into the panel.
-// Returns the piece that follows.
+// Unpacks group after group of a block into a panel.
 template <pp_format kFormat>
-const uint8_t* unpack(const uint8_t* piece, uint32_t group, uint32_t columns, Panel* panel) {
-  constexpr bool kFourBit = kFormat == PP_Q4 || kFormat == PP_Q4M;
-  constexpr bool kMinimum = kFormat == PP_Q4M || kFormat == PP_Q8M;
-  const __m512i mask = _mm512_set1_epi8(15);
-  const __m512i centre = _mm512_set1_epi8(kFormat == PP_Q4 ? 8 : kFormat == PP_Q8 ? -128 : 0);
-  const uint32_t slice = group < kSlice ? group : kSlice;
-  for (uint32_t g = 0; g * group < columns; ++g) {
-    for (uint32_t half = 0; half < 2; ++half) {
-      const auto halves = [&](size_t offset) {
-        return _mm512_cvtph_ps(_mm256_load_si256(reinterpret_cast<const __m256i*>(piece + offset + 32 * half)));
-      };
-      _mm512_store_ps(panel->scales[g] + 16 * half, halves(0));
-      if constexpr (kMinimum) _mm512_store_ps(panel->minima[g] + 16 * half, halves(kHalfLine));
+struct Unpacker {
+  static constexpr bool kFourBit = kFormat == PP_Q4 || kFormat == PP_Q4M;
+  static constexpr bool kMinimum = kFormat == PP_Q4M || kFormat == PP_Q8M;
+  static constexpr size_t kRowBytes = kFourBit ? 128 : 64;  // of a chunk, in each half
+
+  const uint8_t* piece;
+  uint32_t group;
+  uint32_t columns;  // left in the panel
+  uint32_t next;     // group of the panel
+  Panel* panel;
+  size_t half_bytes;
+
+  __attribute__((always_inline)) void unpack_one() {
+    float* scales = panel->scales[next];
+    float* minima = panel->minima[next];
+    int8_t* row = panel->codes + size_t(next) * group * 16;
+    ++next;
+    if (columns == 0) {  // the group that makes their number even
+      memset(scales, 0, kRowBlock * sizeof *scales);
+      memset(minima, 0, kRowBlock * sizeof *minima);
+      return;
     }
-    const uint8_t* chunk = piece + (kMinimum ? 2 * kHalfLine : kHalfLine);
-    int8_t* tiles = panel->codes + size_t(g) * group * kRowBlock;
-    const uint32_t rest = columns - g * group;
-    const uint32_t end = rest < group ? uint32_t(round_up(rest, kColumnPadding)) : group;
-    for (uint32_t k = 0; k < end; k += kFourBit ? 8 : 4, chunk += kChunkBytes) {
-      for (uint32_t half = 0; half < 2; ++half) {
-        const __m512i bytes = _mm512_load_si512(chunk + 64 * half);
-        if constexpr (kFourBit) {
-          const __m512i low = _mm512_and_si512(bytes, mask);
-          const __m512i high = _mm512_and_si512(_mm512_srli_epi16(bytes, 4), mask);
-          *tile_row(tiles, k, slice, half) = kMinimum ? low : _mm512_sub_epi8(low, centre);
-          *tile_row(tiles, k + 4, slice, half) = kMinimum ? high : _mm512_sub_epi8(high, centre);
-        } else {
-          *tile_row(tiles, k, slice, half) = kMinimum ? bytes : _mm512_xor_si512(bytes, centre);
-        }
-      }
+    widen(piece, scales);
+    if constexpr (kMinimum) widen(piece + kHalfLine, minima);
+    piece += kMinimum ? 2 * kHalfLine : kHalfLine;
+    const uint32_t count = columns < group ? uint32_t(round_up(columns, kColumnPadding)) : group;
+    columns -= columns < group ? columns : group;
+    const uint8_t* end = piece + size_t(count) / (kFourBit ? 8 : 4) * kChunkBytes;
+    for (; piece != end; piece += kChunkBytes, row += kRowBytes) {
+      unpack_rows(_mm512_load_si512(piece), row);
+      unpack_rows(_mm512_load_si512(piece + 64), row + half_bytes);
     }
-    piece = chunk;
   }
-  return piece;
-}
+
+  __attribute__((always_inline)) static void widen(const uint8_t* halves, float* floats) {
+    for (int i = 0; i < 32; i += 16) {
+      _mm512_store_ps(floats + i, _mm512_cvtph_ps(_mm256_load_si256(reinterpret_cast<const __m256i*>(halves + 2 * i))));
+    }
+  }
+
+  __attribute__((always_inline)) static void unpack_rows(__m512i bytes, int8_t* row) {
+    if constexpr (kFourBit) {
+      const __m512i mask = _mm512_set1_epi8(15);
+      const __m512i centre = _mm512_set1_epi8(kMinimum ? 0 : 8);
+      _mm512_store_si512(row, _mm512_sub_epi8(_mm512_and_si512(bytes, mask), centre));
+      _mm512_store_si512(row + 64, _mm512_sub_epi8(_mm512_and_si512(_mm512_srli_epi16(bytes, 4), mask), centre));
+    } else {
+      _mm512_store_si512(row, _mm512_xor_si512(bytes, _mm512_set1_epi8(kMinimum ? 0 : -128)));
+    }
+  }
+};
 
 }  // namespace
 }  // namespace pp
