@@ -76,7 +76,7 @@ def import_model(
 
     Args:
         source: a GGUF file, or a folder with `config.json`, `tokenizer.json` and safetensors weights.
-        out: the file to write; replaced if it exists.
+        out: the file to write; replaced if it exists and is no part of the source.
         bits: 4 or 8 to round every matrix that has more; None keeps what the source has.
         group: columns per scale of the rounding.
         template: a built-in chat template by name, instead of the source's.
@@ -93,6 +93,7 @@ def import_model(
     if bits is not None:
         check_group(WeightFormat(f"q{bits}"), group)
     model = open_source(source)
+    _check_spares(source, out)
     write_pocket(
         out,
         config=model.config,
@@ -108,6 +109,15 @@ def import_model(
         tensors=_tensors(model, bits, group, progress, f"`{source}`"),
     )
     return out
+
+
+def _check_spares(source: Path, out: Path) -> None:
+    """Refuse to replace what is being read: a slip of the keyboard must not cost a download."""
+    if not out.exists():
+        return
+    is_part = out.suffix != ".pocket" and out.parent.samefile(source) if source.is_dir() else out.samefile(source)
+    if is_part:
+        raise UserError(f"cannot write `{out}`: it is part of the source", hint="choose another name")
 
 
 def open_source(path: Path) -> Source:

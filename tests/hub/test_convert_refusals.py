@@ -146,3 +146,22 @@ def test_folders_name_what_is_wrong(tmp_path):
 
 def test_a_template_whose_tokens_are_absent_is_refused(tmp_path):
     refuse(model_gguf(), tmp_path, "`llama-2` needs the control token", template="llama-2")
+
+
+def test_the_source_is_never_replaced(tmp_path):
+    file = tmp_path / "model.gguf"
+    file.write_bytes(model_gguf().build())
+    (tmp_path / "link.pocket").symlink_to(file)
+    folder = write_folder(tmp_path / "folder")
+    import_model(folder, folder / "model.pocket")
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    for source, out in (
+        (file, file),
+        (file, tmp_path / "link.pocket"),
+        (folder, folder / "model.safetensors"),
+        (folder, folder / "config.json"),
+    ):
+        with pytest.raises(UserError, match="part of the source"):
+            import_model(source, out)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+    import_model(folder, folder / "model.pocket")
