@@ -85,8 +85,12 @@ def _edit(talk: Talk, text: str) -> None:
         talk.screen.notice("(not edited)")
         return
     talk.session.undo()
-    if not talk.say(changed) and talk.session.messages != before:
-        talk.session.reset(before)
+    is_asked = False
+    try:
+        is_asked = talk.say(changed)
+    finally:
+        if not is_asked:
+            talk.session.reset(before)
 
 
 def _undo(talk: Talk, _: str) -> None:

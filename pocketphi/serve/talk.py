@@ -37,14 +37,14 @@ class Talk:
     """The messages as they were last saved or loaded."""
 
     def say(self, text: str) -> bool:
-        """Ask `text` and show the answer. False if it was not asked: the context is full, and nothing was dropped."""
+        """Ask `text` and show the answer. False if it was not asked: stopped before, or the context stayed full."""
         try:
             self.show(lambda progress: self._reply(text, progress))
         except ContextFullError as full:
             if not self._make_room(text, full):
                 return False
             self.show(lambda progress: self._reply(text, progress))
-        return True
+        return self._has_begun()
 
     def regenerate(self) -> None:
         """Write the latest answer again."""
@@ -77,6 +77,11 @@ class Talk:
 
     def _reply(self, text: str, progress: ReadingProgress) -> Iterator[str]:
         return self.session.reply(text, max_tokens=self.max_tokens, sampling=self.sampling, progress=progress)
+
+    def _has_begun(self) -> bool:
+        """Whether the latest answer got as far as a token; only then is its question part of the conversation."""
+        stats = self.session.stats
+        return stats is not None and (stats.new_tokens > 0 or stats.stop_reason != StopReason.CANCELLED)
 
     def _remark(self) -> None:
         """Say why the answer ended, where that is not plain."""

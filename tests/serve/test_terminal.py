@@ -324,6 +324,17 @@ def test_an_edit_that_does_not_fit_keeps_what_was_there(sit):
     assert sitting.session.messages == before
 
 
+def test_an_edit_stopped_before_its_answer_keeps_what_was_there(sit, monkeypatch):
+    def pressed(screen: Screen) -> ReadingProgress:
+        signal.raise_signal(signal.SIGINT)
+        return ReadingProgress(screen)
+
+    monkeypatch.setattr("pocketphi.serve.talk.ReadingProgress", pressed)
+    sitting = sit("/edit other", ENTER, messages=talk("one", "two"))
+    assert "(stopped before the answer began: not asked)" in sitting.shown
+    assert sitting.session.messages == talk("one", "two")
+
+
 # --- what the screen may show -----------------------------------------------------------------------------
 
 
