@@ -132,12 +132,12 @@ bool is_before(const Candidate& a, const Candidate& b) {
   return a.logit != b.logit ? a.logit > b.logit : a.token < b.token;
 }
 
-// The tokens within `distance` of the largest logit, sorted.
-void gather(Scratch& scratch, uint32_t vocab_size, float largest, float distance) {
+// The tokens within `distance` of the largest logit, which is 0, sorted.
+void gather(Scratch& scratch, uint32_t vocab_size, float distance) {
   const float* const logits = scratch.logits;
   Array<Candidate>& candidates = scratch.candidates;
   candidates.clear();
-  const float least = std::max(largest - distance, -0x1.fffffep+127f);
+  const float least = std::max(-distance, -0x1.fffffep+127f);
   for (uint32_t t = 0; t < vocab_size; ++t) {
     if (logits[t] >= least) candidates.push({logits[t], scratch.weights[t], int32_t(t)});
   }
@@ -154,8 +154,8 @@ size_t count_for_mass(const Array<Candidate>& candidates, double mass) {
   return candidates.size() + 1;
 }
 
-// Leaves in `candidates` what top-k, top-p and min-p keep. Logits are divided by the temperature already.
-void keep_candidates(const pp_sampling& s, Scratch& scratch, uint32_t vocab_size, float largest) {
+// Leaves in `candidates` what top-k, top-p and min-p keep. Logits count from the largest, in units of the temperature.
+void keep_candidates(const pp_sampling& s, Scratch& scratch, uint32_t vocab_size) {
   Array<Candidate>& candidates = scratch.candidates;
   const uint32_t top_k = s.top_k == 0 || s.top_k > vocab_size ? vocab_size : s.top_k;
   double total = 0.0;  // weight of all that top-k keeps
@@ -163,7 +163,7 @@ void keep_candidates(const pp_sampling& s, Scratch& scratch, uint32_t vocab_size
     for (uint32_t t = 0; t < vocab_size; ++t) total += double(scratch.weights[t]);
   }
   for (const float distance : {8.0f, 16.0f, 32.0f, INFINITY}) {
-    gather(scratch, vocab_size, largest, distance);
+    gather(scratch, vocab_size, distance);
     const bool is_all = distance == INFINITY;
     if (top_k < vocab_size) {
       if (candidates.size() < top_k && !is_all) continue;
@@ -215,16 +215,17 @@ int32_t draw_from_all(const Scratch& scratch, uint32_t vocab_size, double u) {
 
 int32_t sample(const pp_sampling& s, const VectorOps& ops, Scratch& scratch, uint32_t vocab_size) {
   float* const logits = scratch.logits;
-  for (uint32_t t = 0; t < vocab_size; ++t) logits[t] /= s.temperature;
+  // From the largest down, so that no temperature, however small, takes it beyond the range.
   const float largest = logits[ops.arg_max(logits, vocab_size)];
-  ops.exp(logits, vocab_size, largest, scratch.weights);
+  for (uint32_t t = 0; t < vocab_size; ++t) logits[t] = (logits[t] - largest) / s.temperature;
+  ops.exp(logits, vocab_size, 0.0f, scratch.weights);
   for (uint32_t t = 0; t < vocab_size; ++t) {
     if (logits[t] == -INFINITY) scratch.weights[t] = 0.0f;
   }
   const double u = uniform(s.seed, s.counter);
   const bool keeps_all = (s.top_k == 0 || s.top_k >= vocab_size) && s.top_p == 1.0f && s.min_p == 0.0f;
   if (keeps_all) return draw_from_all(scratch, vocab_size, u);
-  keep_candidates(s, scratch, vocab_size, largest);
+  keep_candidates(s, scratch, vocab_size);
   return draw(scratch.candidates, u);
 }
 

@@ -68,6 +68,13 @@ def test_greedy_takes_the_largest_and_the_smallest_id_on_a_tie():
     assert Sampler(SamplingOptions(temperature=1.0, top_k=1)).draw(logits, [], 3)[0] == 7
 
 
+@pytest.mark.parametrize("temperature", [1e-30, 1e-38, 1e-44])
+@pytest.mark.parametrize("cut", [{}, {"top_k": 5}, {"top_p": 0.9}, {"min_p": 0.1}])
+def test_a_temperature_near_zero_takes_the_largest(temperature: float, cut: dict[str, Any]):
+    options = SamplingOptions(temperature=temperature, **cut)
+    assert {Sampler(options).draw(LOGITS, [], counter)[0] for counter in range(20)} == {int(LOGITS.argmax())}
+
+
 def test_seed_and_counter_name_a_draw():
     options = SamplingOptions(temperature=1.0, seed=5)
     first = [Sampler(options).draw(LOGITS, [], counter)[0] for counter in range(50)]
