@@ -113,9 +113,11 @@ def import_model(
 
 def _check_spares(source: Path, out: Path) -> None:
     """Refuse to replace what is being read: a slip of the keyboard must not cost a download."""
-    if not out.exists():
-        return
-    is_part = out.suffix != ".pocket" and out.parent.samefile(source) if source.is_dir() else out.samefile(source)
+    try:
+        is_in_folder = source.is_dir() and out.suffix != ".pocket" and out.parent.samefile(source)
+        is_part = out.exists() and (is_in_folder or out.samefile(source))
+    except OSError:
+        return  # writing it will say why
     if is_part:
         raise UserError(f"cannot write `{out}`: it is part of the source", hint="choose another name")
 

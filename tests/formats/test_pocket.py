@@ -154,6 +154,8 @@ def test_unwritable_places_are_errors(tmp_path: Path):
         write(tmp_path / "absent" / "x.pocket")
     with pytest.raises(UserError, match=r"cannot write"):
         write(Path("/proc/x.pocket"))
+    with pytest.raises(UserError, match=r"cannot write .*: file name too long"):
+        write(tmp_path / ("x" * 300))
 
 
 def test_every_damaged_tensor_is_named(tmp_path: Path):

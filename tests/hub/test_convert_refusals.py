@@ -165,3 +165,9 @@ def test_the_source_is_never_replaced(tmp_path):
             import_model(source, out)
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
     import_model(folder, folder / "model.pocket")
+
+
+def test_an_odd_name_to_write_to_is_an_error(tmp_path):
+    (tmp_path / "model.gguf").write_bytes(model_gguf().build())
+    with pytest.raises(UserError, match=r"cannot write .*: file name too long"):
+        import_model(tmp_path / "model.gguf", tmp_path / ("x" * 300))
