@@ -19,6 +19,7 @@ import typer
 
 from pocketphi.cli import INTERRUPTED
 from pocketphi.errors import UserError
+from pocketphi.serve.text import printable
 
 _QUOTED = re.compile(r"'([^']*)'")
 _SURROUNDINGS = {
@@ -33,8 +34,8 @@ _SURROUNDINGS = {
 
 
 def notice(text: str) -> None:
-    """Say something on standard error, where it is in nobody's way."""
-    print(text, file=sys.stderr, flush=True)
+    """Say something on standard error, where it is in nobody's way; names and values in it may be a stranger's."""
+    print(printable(text), file=sys.stderr, flush=True)
 
 
 def run(command: Callable[[], int | None], *, shows_traceback: bool) -> int:

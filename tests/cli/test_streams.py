@@ -81,3 +81,15 @@ def test_a_terminal_without_unicode_still_shows_everything(shell, stored):
     result = shell(f"pocketphi chat {stored} --prompt hi --max-tokens 60 --temperature 2", env=environment)
     assert result.returncode == 0, result.stderr
     assert result.stdout.isascii()
+
+
+def test_escapes_in_names_are_shown_not_obeyed(pocketphi, tiny_file, tmp_path):
+    odd = tmp_path / "a\x1b]0;title\x07\x9b.pocket"
+    odd.write_bytes(tiny_file.path.read_bytes())
+    for _, out, err in (
+        pocketphi("import", odd, "-o", tmp_path / "out.pocket"),
+        pocketphi("show", odd),
+        pocketphi("chat", odd, "--prompt", "hi", "--max-tokens", 2),
+    ):
+        assert "\\x1b]0;title\\x07\\x9b" in out + err
+        assert not {"\x1b", "\x07", "\x9b"} & set(out + err)
