@@ -203,6 +203,10 @@ class NativeEngine:
                 del kept
                 if not failure:
                     abi.check(status)
+                elif status == abi.Status.OK:  # raised behind the last pass: the step is done, and is taken back
+                    for slot in slots:
+                        length = abi.library().pp_session_length(slot.session) - slot.num_tokens
+                        abi.check(abi.library().pp_session_rewind(slot.session, length))
                 return outputs
 
         is_long = sum(len(item.tokens) for item in items) > LONG_STEP_TOKENS or any(

@@ -232,6 +232,18 @@ def test_an_error_in_the_progress_callback_ends_the_step(open_tiny: Callable[...
     session.step([1])
 
 
+def test_an_error_in_the_last_progress_callback_takes_the_step_back(open_tiny: Callable[..., Model]):
+    session = open_tiny().engine.session()
+    session.step([1, 2])
+
+    def fail(done: int, total: int) -> None:
+        raise RuntimeError(f"{done} of {total}")
+
+    with pytest.raises(RuntimeError, match="3 of 3"):
+        session.step([3, 4, 5], progress=fail)
+    assert session.length == 2
+
+
 def test_stale_keys_are_announced(open_tiny: Callable[..., Model]):
     model = open_tiny(longrope_config(border=32))
     session = model.engine.session()
