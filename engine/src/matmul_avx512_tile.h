@@ -60,7 +60,17 @@ __attribute__((always_inline)) inline void add_chunk(const uint8_t* chunk, const
   }
 }
 
-constexpr size_t kPrefetchBytes = 4096;
+// How far ahead of their use weights are asked for, into which cache, and from how many tokens on.
+template <int kFromTokens, size_t kDistance, _mm_hint kCache>
+struct AskAhead {
+  template <int kWidth>
+  __attribute__((always_inline)) static void ask(const uint8_t* chunk) {
+    if constexpr (kWidth >= kFromTokens) {
+      _mm_prefetch(reinterpret_cast<const char*>(chunk + kDistance), kCache);
+      _mm_prefetch(reinterpret_cast<const char*>(chunk + kDistance + 64), kCache);
+    }
+  }
+};
 
 // What a kernel needs to know of a matrix, worked out once per call.
 struct GroupShape {
@@ -77,9 +87,9 @@ GroupShape group_shape(const Matrix& weight) {
   return {groups, weight.group / per_chunk, last / per_chunk, tile_layout(weight.cols, weight.group)};
 }
 
-// One block of 32 rows (`rows` of them exist) times the tokens of a tile. From kPrefetchFrom tokens on it asks for
-// weights ahead of their use; below, the hardware's own prefetcher is left alone.
-template <pp_format kFormat, int kWidth, int kPrefetchFrom>
+// One block of 32 rows (`rows` of them exist) times the tokens of a tile. `Ahead` says when it asks for
+// weights ahead of their use; else the hardware's own prefetcher is left alone.
+template <pp_format kFormat, int kWidth, class Ahead>
 void tile_product(const uint8_t* piece, const GroupShape& shape, const uint8_t* tile, float* out, size_t out_stride,
                   uint32_t rows) {
   constexpr bool kFourBit = kFormat == PP_Q4 || kFormat == PP_Q4M;
@@ -112,10 +122,7 @@ void tile_product(const uint8_t* piece, const GroupShape& shape, const uint8_t* 
     const uint8_t* chunk = piece + (kMinimum ? 2 * kHalfLine : kHalfLine);
     const uint8_t* end = chunk + (g + 1 == shape.groups ? shape.last_chunks : shape.chunks) * kChunkBytes;
     for (; chunk != end; chunk += kChunkBytes, codes += kCodesPerChunk) {
-      if constexpr (kWidth >= kPrefetchFrom) {
-        _mm_prefetch(reinterpret_cast<const char*>(chunk + kPrefetchBytes), _MM_HINT_T0);
-        _mm_prefetch(reinterpret_cast<const char*>(chunk + kPrefetchBytes + 64), _MM_HINT_T0);
-      }
+      Ahead::template ask<kWidth>(chunk);
       add_chunk<kFourBit, kWidth>(chunk, codes, sums);
     }
     const __m512 scale0 = load_halves(piece);
@@ -153,35 +160,35 @@ void tile_product(const uint8_t* piece, const GroupShape& shape, const uint8_t* 
 
 using TileProduct = void (*)(const uint8_t*, const GroupShape&, const uint8_t*, float*, size_t, uint32_t);
 
-template <pp_format kFormat, int kPrefetchFrom>
+template <pp_format kFormat, class Ahead>
 struct TileProducts {
   static constexpr TileProduct kByWidth[kTile + 1] = {
       nullptr,
-      tile_product<kFormat, 1, kPrefetchFrom>, tile_product<kFormat, 2, kPrefetchFrom>,
-      tile_product<kFormat, 3, kPrefetchFrom>, tile_product<kFormat, 4, kPrefetchFrom>,
-      tile_product<kFormat, 5, kPrefetchFrom>, tile_product<kFormat, 6, kPrefetchFrom>,
-      tile_product<kFormat, 7, kPrefetchFrom>, tile_product<kFormat, 8, kPrefetchFrom>};
+      tile_product<kFormat, 1, Ahead>, tile_product<kFormat, 2, Ahead>,
+      tile_product<kFormat, 3, Ahead>, tile_product<kFormat, 4, Ahead>,
+      tile_product<kFormat, 5, Ahead>, tile_product<kFormat, 6, Ahead>,
+      tile_product<kFormat, 7, Ahead>, tile_product<kFormat, 8, Ahead>};
 };
 
-template <int kPrefetchFrom>
+template <class Ahead>
 TileProduct tile_product_of(pp_format format, uint32_t width) {
   switch (format) {
-    case PP_Q4: return TileProducts<PP_Q4, kPrefetchFrom>::kByWidth[width];
-    case PP_Q4M: return TileProducts<PP_Q4M, kPrefetchFrom>::kByWidth[width];
-    case PP_Q8: return TileProducts<PP_Q8, kPrefetchFrom>::kByWidth[width];
-    default: return TileProducts<PP_Q8M, kPrefetchFrom>::kByWidth[width];
+    case PP_Q4: return TileProducts<PP_Q4, Ahead>::kByWidth[width];
+    case PP_Q4M: return TileProducts<PP_Q4M, Ahead>::kByWidth[width];
+    case PP_Q8: return TileProducts<PP_Q8, Ahead>::kByWidth[width];
+    default: return TileProducts<PP_Q8M, Ahead>::kByWidth[width];
   }
 }
 
-template <int kPrefetchFrom>
+template <class Ahead>
 void matmul_tiles(const Matrix& weight, const uint8_t* activations, uint32_t num_tokens, float* out,
                   size_t out_stride, uint32_t block_begin, uint32_t block_end) {
   const GroupShape shape = group_shape(weight);
   const size_t stride = block_bytes(weight);
   const uint32_t full = num_tokens / kTile;
   const uint32_t rest = num_tokens % kTile;
-  const TileProduct full_product = tile_product_of<kPrefetchFrom>(weight.format, kTile);
-  const TileProduct rest_product = tile_product_of<kPrefetchFrom>(weight.format, rest);
+  const TileProduct full_product = tile_product_of<Ahead>(weight.format, kTile);
+  const TileProduct rest_product = tile_product_of<Ahead>(weight.format, rest);
   for (uint32_t b = block_begin; b < block_end; ++b) {
     const uint8_t* block = weight.data + b * stride;
     const uint32_t row = b * kRowBlock;
