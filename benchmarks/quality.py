@@ -16,6 +16,7 @@ double precision decoders of the source's weights and of the imported ones, no e
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -28,6 +29,7 @@ from rich.progress import track
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
+from pocketphi.eval.perplexity import perplexity as measure_perplexity
 from pocketphi.formats.pocket import open_pocket
 from pocketphi.hub.convert import import_model
 from pocketphi.runtime.model import Model
@@ -42,13 +44,16 @@ def main() -> None:
     options = parse_options()
     text = options.text.read_text() if options.text else wikitext()
     with tempfile.TemporaryDirectory() as scratch:
-        flags = f"--llama-logits PROGRAM --chunks {options.chunks} --context {options.context}"
+        flags = (
+            f"--llama-logits PROGRAM --llama-perplexity PROGRAM --chunks {options.chunks} --context {options.context}"
+        )
         report = {
             "command": f"POCKETPHI_DATA=FOLDER python benchmarks/quality.py {options.model.name} {flags}",
             "model": options.model.name,
             "context": options.context,
             "positions": options.chunks * options.context,
             **compare(options, text, Path(scratch)),
+            "long_text": long_text(options, text, Path(scratch)) if options.llama_perplexity else None,
             "k_quants": {file.name: widening(file, text, options, Path(scratch)) for file in options.k_quants},
         }
     print(json.dumps(report, indent=2))
@@ -79,6 +84,28 @@ def compare(options: argparse.Namespace, text: str, scratch: Path) -> dict[str, 
         report["kl_ratio"] = ours["mean_kl"] / peer["mean_kl"]
         report["perplexity_difference"] = ours["perplexity"] / peer["perplexity"] - 1
     return report
+
+
+def long_text(options: argparse.Namespace, text: str, scratch: Path) -> dict[str, Any]:
+    """Perplexity by `llama-perplexity`'s definition, by each runtime's own program, over many chunks."""
+    file, chunks = scratch / "text.txt", options.perplexity_chunks
+    file.write_text(text)
+    command = [options.llama_perplexity, "-m", options.model, "-f", file, "-c", options.context, "--chunks", chunks]
+    words = [str(word) for word in (*command, "-t", options.threads)]
+    printed = subprocess.run(words, check=True, capture_output=True, text=True)
+    found = re.search(r"Final estimate: PPL = ([\d.]+)", printed.stdout + printed.stderr)
+    assert found is not None, "llama-perplexity printed no final estimate"
+    with Model(
+        open_pocket(imported(options.model, scratch)), threads=options.threads, context=options.context
+    ) as model:
+        ours = measure_perplexity(model, text, context=options.context, max_chunks=chunks)
+    theirs = float(found[1])
+    return {
+        "scored_tokens": ours.num_scored,
+        "pocketphi": ours.perplexity,
+        "llama.cpp": theirs,
+        "difference": ours.perplexity / theirs - 1,
+    }
 
 
 def widening(file: Path, text: str, options: argparse.Namespace, scratch: Path) -> dict[str, Any]:
@@ -157,6 +184,8 @@ def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="KL divergence of our engine and llama.cpp to a float64 decoder")
     parser.add_argument("model", type=Path, help="GGUF file")
     parser.add_argument("--llama-logits", type=Path, help="program made from workers/llama_logits.c")
+    parser.add_argument("--llama-perplexity", type=Path, help="llama.cpp's own program, for a longer text")
+    parser.add_argument("--perplexity-chunks", type=int, default=80)
     parser.add_argument("--text", type=Path, help="default: wikitext from POCKETPHI_DATA")
     parser.add_argument("--chunks", type=int, default=8)
     parser.add_argument("--context", type=int, default=512, help="tokens in a chunk, each a sequence of its own")
