@@ -227,6 +227,9 @@ extern "C" pp_status pp_step(pp_engine* engine, const pp_item* items, size_t num
   if (engine == nullptr || (items == nullptr && num_items != 0)) {
     return pp::fail(PP_INVALID, "pp_step: engine or items is null");
   }
+  if (!engine->team.has_its_workers()) {
+    return pp::fail(PP_INVALID, "the engine was made before this process forked: its threads are in the parent");
+  }
   const pp::DefaultFloatEnvironment environment;
   PP_TRY(pp::plan_items(*engine, items, num_items));
   PP_TRY(pp::reserve_pages(*engine));

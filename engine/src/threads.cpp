@@ -50,6 +50,7 @@ pp_status ThreadTeam::start(uint32_t num_threads) {
   const long num_cores = sysconf(_SC_NPROCESSORS_ONLN);
   spins_ = num_cores > 0 && num_threads > uint64_t(num_cores) ? 0 : kSpins;
   size_ = num_threads;
+  process_ = getpid();
   if (num_threads == 1) return PP_OK;
   sleepers_ = new (std::nothrow) Sleepers;
   workers_ = new (std::nothrow) Worker[num_threads - 1];
@@ -64,8 +65,10 @@ pp_status ThreadTeam::start(uint32_t num_threads) {
   return PP_OK;
 }
 
+bool ThreadTeam::has_its_workers() const { return num_started_ == 0 || getpid() == process_; }
+
 ThreadTeam::~ThreadTeam() {
-  if (num_started_ > 0) {
+  if (num_started_ > 0 && has_its_workers()) {
     work_ = nullptr;
     num_jobs_.fetch_add(1);
     wake_sleepers();
@@ -141,6 +144,7 @@ pp_status ThreadTeam::start(uint32_t) { return PP_OK; }
 ThreadTeam::~ThreadTeam() = default;
 void ThreadTeam::run(Work work, void* context) { work(context, 0); }
 void ThreadTeam::barrier() {}
+bool ThreadTeam::has_its_workers() const { return true; }
 
 }  // namespace pp
 

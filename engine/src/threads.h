@@ -32,6 +32,9 @@ class ThreadTeam {
 
   uint32_t size() const { return size_; }
 
+  // False in a child process that got this object by fork(): the workers stayed behind.
+  bool has_its_workers() const;
+
  private:
   struct Worker;
   struct Sleepers;
@@ -46,6 +49,7 @@ class ThreadTeam {
   void* context_ = nullptr;
   Worker* workers_ = nullptr;
   uint32_t num_started_ = 0;
+  int32_t process_ = 0;
   Sleepers* sleepers_ = nullptr;
   alignas(64) std::atomic<uint64_t> num_jobs_{0};
   alignas(64) std::atomic<uint64_t> num_arrivals_{0};  // at all barriers so far
