@@ -1,13 +1,11 @@
 """A process that forks leaves the engine's threads behind; the child gets an error, not a hang."""
 
-import os
 import subprocess
 import sys
 
 from pocketphi.runtime.model import Model
 
 CHILD = """
-import os
 import sys
 from pathlib import Path
 
