@@ -65,11 +65,14 @@ def _open_model(name: str, threads: int | None, context: int | None) -> "Model":
     path = resolve(name)
     file = open_pocket(path)
     available = available_memory()
-    size, plan = choose_context(file.config, weights_bytes=file.size, wanted=context, available=available)
+    size, plan = choose_context(
+        file.config, weights_bytes=file.size, wanted=context, available=available, threads=threads
+    )
     has = "" if available is None else f"; {human_size(available)} available"
     notice(
         f"{path.stem}: takes up to {human_size(plan.total)} of memory ({human_size(plan.weights)} weights, "
-        f"{human_size(plan.cache)} cache for {size:,} tokens, {human_size(plan.scratch)} scratch{has})"
+        f"{human_size(plan.cache)} cache for {size:,} tokens, {human_size(plan.scratch)} scratch, "
+        f"{human_size(plan.program)} program{has})"
     )
     return Model(file, threads=threads, context=size)
 

@@ -65,7 +65,7 @@ class ModelFacts:
     config: dict[str, Any]
     """Under the published names."""
     memory_bytes: dict[int, int]
-    """Context -> what the model takes once the context is full: weights, cache, scratch."""
+    """Context -> what the model takes at most, once the context is full: weights, cache, scratch, program."""
     template: str
     bos_token_id: int | None
     stop_token_ids: list[int]

@@ -1,17 +1,20 @@
-"""How much memory a model will take, before it is loaded.
+"""How much memory a model will take at most, before it is loaded.
 
     weights   the file, mapped: the kernel may drop its pages, but a step reads them all
-    cache     keys and values, half precision, for every position of the context; taken page by page
-    scratch   activations of one pass through the layers, and one row of logits
+    cache     keys and values, half precision, in whole pages, for every position of the context
+    scratch   what the engine lays out for a pass through the layers (`engine/src/workspace.cpp`)
+    program   Python, its libraries and the tokenizer's tables: measured, and rounded up
 
 A model that does not fit is refused with these numbers and with the context that would fit. The
 alternative is what users of other runtimes report: a killed process, or a machine that swaps.
+Logits of a whole text (`Model.logits`) are the caller's, and are not counted.
 """
 
 from dataclasses import dataclass
 
 from pocketphi.architecture import DecoderConfig
 from pocketphi.errors import UserError
+from pocketphi.runtime.machine import available_cores
 
 SHARE_BY_DEFAULT = 0.75
 """A context nobody asked for may fill this much of the memory that is available."""
@@ -19,6 +22,18 @@ SMALLEST_CONTEXT = 512
 PAGE_POSITIONS = 64
 """Positions that share a page of the engine's cache."""
 _PASS_TOKENS = 512
+_LOGIT_ROWS = 32
+_PARTIAL_ROWS = 1 << 14
+_QUERY_ROWS = 128
+_FEW_TOKENS = 8
+_CHUNK_FLOATS = 256 * _PASS_TOKENS
+_MATMUL_SCRATCH = 1 << 19
+"""Constants of `engine/src/engine.h` and `workspace.cpp`; of the matrix products' own scratch, the largest."""
+_UNIT_BYTES = 128
+"""A token at one head, or a partial result, as the engine keeps note of it; at most."""
+_LIBRARIES = 56 << 20
+_TOKEN_BYTES = 1 << 10
+"""What Python takes with everything imported, and what a token takes in the tokenizer's tables, at their peak."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,10 +43,11 @@ class MemoryPlan:
     weights: int
     cache: int
     scratch: int
+    program: int
 
     @property
     def total(self) -> int:
-        return self.weights + self.cache + self.scratch
+        return self.weights + self.cache + self.scratch + self.program
 
 
 def cache_bytes_per_position(config: DecoderConfig) -> int:
@@ -40,36 +56,81 @@ def cache_bytes_per_position(config: DecoderConfig) -> int:
     return config.num_hidden_layers * config.num_key_value_heads * (config.head_dim + padded_value) * 2
 
 
+def page_bytes(config: DecoderConfig) -> int:
+    """Bytes of one page of the cache, the least by which it grows."""
+    return PAGE_POSITIONS * cache_bytes_per_position(config)
+
+
 def page_budget(config: DecoderConfig, *, context: int, available: int | None) -> int:
     """The most that the cached keys of all sessions may take together.
 
     Pages are taken one by one, so a large budget costs nothing by itself: one full context is always
     granted, and up to eight for other sessions and forks while memory allows.
     """
-    pages = -(-context // PAGE_POSITIONS)
-    one = pages * PAGE_POSITIONS * cache_bytes_per_position(config)
+    one = _pages(context) * page_bytes(config)
     return max(one, min(8 * one, (available or 0) // 2))
 
 
-def plan_memory(config: DecoderConfig, *, weights_bytes: int, context: int) -> MemoryPlan:
-    """What a file of `weights_bytes` takes with `context` positions."""
-    heads = config.num_attention_heads + 2 * config.num_key_value_heads
-    width = 4 * config.hidden_size + heads * config.head_dim + 3 * config.intermediate_size
+def plan_memory(
+    config: DecoderConfig, *, weights_bytes: int, context: int, threads: int | None = None, pass_tokens: int = 0
+) -> MemoryPlan:
+    """What a file of `weights_bytes` takes with `context` positions.
+
+    Args:
+        threads: worker threads, each with scratch of its own; None for as many as there are cores.
+        pass_tokens: tokens per pass through the layers; 0 for the engine's choice.
+    """
     return MemoryPlan(
         weights=weights_bytes,
-        cache=context * cache_bytes_per_position(config),
-        scratch=_PASS_TOKENS * width * 4 + config.vocab_size * 4,
+        cache=_pages(context) * page_bytes(config),
+        scratch=_scratch_bytes(config, available_cores() if threads is None else threads, pass_tokens or _PASS_TOKENS),
+        program=_LIBRARIES + config.vocab_size * _TOKEN_BYTES,
     )
 
 
+def _scratch_bytes(config: DecoderConfig, threads: int, tokens: int) -> int:
+    """At least what the engine allocates. Inputs of a product are counted as floats: quantized ones take less."""
+    hidden, inner = _padded(config.hidden_size), _padded(config.intermediate_size)
+    head, query = _padded(config.head_dim, 16), _padded(config.num_attention_heads * config.head_dim)
+    key = _padded(config.num_key_value_heads * config.head_dim)
+    state = head + 16
+    widest = max(hidden, query)
+    # The residual stream and its norm, queries, keys and values, what was attended, inner values, angles.
+    token = 2 * hidden + (query + 2 * key) + query + inner + head + (widest + inner)
+    units = (tokens * config.num_key_value_heads + _PARTIAL_ROWS) * _UNIT_BYTES
+    shared = tokens * token + _LOGIT_ROWS * config.vocab_size + _PARTIAL_ROWS * (state + 1)
+    own = (
+        _FEW_TOKENS * (hidden + max(widest, inner))
+        + max(_CHUNK_FLOATS, 256 * tokens)
+        + max(_QUERY_ROWS, config.num_attention_heads // config.num_key_value_heads) * 3 * state
+        + PAGE_POSITIONS * (2 * head + 8)
+    )
+    return 4 * (shared + threads * own) + threads * _MATMUL_SCRATCH + units
+
+
+def _pages(context: int) -> int:
+    return -(-context // PAGE_POSITIONS)
+
+
+def _padded(size: int, multiple: int = 256) -> int:
+    return -(-size // multiple) * multiple
+
+
 def choose_context(
-    config: DecoderConfig, *, weights_bytes: int, wanted: int | None, available: int | None
+    config: DecoderConfig,
+    *,
+    weights_bytes: int,
+    wanted: int | None,
+    available: int | None,
+    threads: int | None = None,
+    pass_tokens: int = 0,
 ) -> tuple[int, MemoryPlan]:
     """The context to load with, and what it takes.
 
     Args:
         wanted: positions somebody asked for; None for as many as the model knows and memory holds easily.
         available: bytes this process can take; None if unknown, then nothing is refused.
+        threads, pass_tokens: as `plan_memory` takes them.
 
     Raises:
         UserError: `wanted` is more than the model knows, or the memory is not there; the message has
@@ -78,18 +139,25 @@ def choose_context(
     longest = config.max_position_embeddings
     if wanted is not None and not 1 <= wanted <= longest:
         raise UserError(f"context `{wanted}` is not possible", hint=f"this model takes 1 to {longest} positions")
-    bare = plan_memory(config, weights_bytes=weights_bytes, context=0).total
+
+    def plan_for(context: int) -> MemoryPlan:
+        return plan_memory(
+            config, weights_bytes=weights_bytes, context=context, threads=threads, pass_tokens=pass_tokens
+        )
+
     if available is None:
         context = longest if wanted is None else wanted
-        return context, plan_memory(config, weights_bytes=weights_bytes, context=context)
-    easy = int((available * SHARE_BY_DEFAULT - bare) // cache_bytes_per_position(config))
+        return context, plan_for(context)
+    bare = plan_for(0).total
+    easy = int((available * SHARE_BY_DEFAULT - bare) // page_bytes(config)) * PAGE_POSITIONS
     context = min(longest, max(easy, SMALLEST_CONTEXT)) if wanted is None else wanted
-    plan = plan_memory(config, weights_bytes=weights_bytes, context=context)
+    plan = plan_for(context)
     if plan.total > available:
-        most = (available - bare) // cache_bytes_per_position(config)
+        most = (available - bare) // page_bytes(config) * PAGE_POSITIONS
         raise UserError(
             f"{_size(plan.total)} of memory needed ({_size(plan.weights)} weights, {_size(plan.cache)} for "
-            f"{context} positions, {_size(plan.scratch)} scratch), {_size(available)} available",
+            f"{context} positions, {_size(plan.scratch)} scratch, {_size(plan.program)} program), "
+            f"{_size(available)} available",
             hint=f"a context of {most} fits"
             if most >= SMALLEST_CONTEXT
             else "close other programs, or take a smaller model",

@@ -68,7 +68,12 @@ class Model:
         self.file = file
         self.config = file.config
         self.context_size, self.memory_plan = choose_context(
-            file.config, weights_bytes=file.size, wanted=context, available=available
+            file.config,
+            weights_bytes=file.size,
+            wanted=context,
+            available=available,
+            threads=threads,
+            pass_tokens=max_batch_tokens,
         )
         self.tokenizer = Tokenizer.from_json(file.tokenizer_json)
         if self.tokenizer.vocab_size > file.config.vocab_size:

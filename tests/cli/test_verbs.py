@@ -42,7 +42,8 @@ def test_a_prompt_gets_an_answer_and_the_same_seed_the_same(pocketphi, stored):
     assert out.endswith("\n")
     memory, speed = err.splitlines()
     assert re.match(
-        r"tiny: takes up to .* of memory \(.* weights, .* cache for 512 tokens, .* scratch; .* available\)", memory
+        r"tiny: takes up to .* of memory \(.* weights, .* cache for 512 tokens, .* scratch, .* program; .* available\)",
+        memory,
     )
     assert re.match(r"\(8 tokens at [\d.]+ tokens/s, the first after [\d.]+ s, cut by `--max-tokens`\)", speed)
     assert pocketphi(*arguments)[1] == out
@@ -82,7 +83,7 @@ def test_more_memory_than_there_is_is_refused_with_numbers(pocketphi, stored, mo
     monkeypatch.setattr("pocketphi.runtime.machine.available_memory", lambda: 100_000)
     code, out, err = pocketphi("chat", stored, "--prompt", "hi")
     assert (code, out) == (1, "")
-    assert re.search(r"error: .* of memory needed \(.* weights, .* scratch\), .* available", err)
+    assert re.search(r"error: .* of memory needed \(.* weights, .* scratch, .* program\), .* available", err)
 
 
 def test_an_unknown_template_is_an_error_that_lists_them(pocketphi, stored):

@@ -1,13 +1,16 @@
 """The memory plan: refused with numbers before anything is loaded, and close to what is really taken."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from pocketphi.architecture import DecoderConfig, RopeConfig
 from pocketphi.errors import UserError
+from pocketphi.formats.pocket import PocketFile
 from pocketphi.runtime import machine
-from pocketphi.runtime.memory import cache_bytes_per_position, choose_context, page_budget
+from pocketphi.runtime.memory import cache_bytes_per_position, choose_context, page_budget, plan_memory
 from pocketphi.runtime.model import Model
 from tiny import tiny_config
 
@@ -61,6 +64,37 @@ def test_an_impossible_context_is_refused(wanted: int):
 def test_the_plan_knows_the_engine_s_pages(tiny_model: Model):
     per_position = tiny_model.engine.page_bytes / tiny_model.engine.page_positions
     assert per_position == pytest.approx(tiny_model.cache_bytes_per_position, rel=0.01)
+
+
+_FULL = """
+import sys
+from pathlib import Path
+from pocketphi.cli.app import app
+from pocketphi.cli.loading import open_model
+from pocketphi.runtime.machine import resident_memory
+with open_model(sys.argv[1], threads=int(sys.argv[2]), context=int(sys.argv[3])) as model:
+    session = model.session()
+    next(iter(session.reply("hello")))
+    with model.engine.session() as tokens:
+        tokens.step([3 + i % 200 for i in range(model.context_size - 100)])
+    print(model.memory_plan.total, resident_memory())
+"""
+
+
+@pytest.mark.parametrize(("threads", "context"), [(1, 512), (2, 3001)])
+def test_the_plan_bounds_what_a_real_process_takes(smollm2_file: PocketFile, threads: int, context: int):
+    command = [sys.executable, "-c", _FULL, str(smollm2_file.path), str(threads), str(context)]
+    planned, taken = map(int, subprocess.run(command, check=True, capture_output=True, timeout=120).stdout.split())
+    assert taken <= planned <= 1.3 * taken
+
+
+def test_the_plan_counts_whole_pages_and_threads():
+    def total(**changes: int) -> int:
+        return plan_memory(MINI, **{"weights_bytes": GIB, "context": 65, "threads": 1, **changes}).total
+
+    assert total(context=128) == total(context=65) > total(context=64)
+    assert total(threads=8) > total(threads=1)
+    assert total(pass_tokens=4096) > total(pass_tokens=512) == total()
 
 
 def test_the_budget_always_grants_one_context_and_never_more_than_asked():
