@@ -70,6 +70,12 @@ PP_INLINE Lanes keep(Lanes x, int32_t first, int32_t last, Lanes y) {
           _mm256_blendv_ps(y.high, x.high, inside(lane, first - 8, last - 8))};
 }
 
+PP_INLINE Lanes zero_below(Lanes x, float limit, Lanes y) {
+  const __m256 least = _mm256_set1_ps(limit);
+  return {_mm256_and_ps(_mm256_cmp_ps(x.low, least, _CMP_GE_OQ), y.low),
+          _mm256_and_ps(_mm256_cmp_ps(x.high, least, _CMP_GE_OQ), y.high)};
+}
+
 PP_INLINE float first(Lanes x) { return _mm256_cvtss_f32(x.low); }
 
 PP_INLINE float fold_sum(Lanes x) {

@@ -43,6 +43,10 @@ PP_INLINE Lanes keep(Lanes x, int32_t first, int32_t last, Lanes y) {
   return _mm512_mask_mov_ps(y, __mmask16(lanes_below(last) & ~lanes_below(first)), x);
 }
 
+PP_INLINE Lanes zero_below(Lanes x, float limit, Lanes y) {
+  return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(x, _mm512_set1_ps(limit), _CMP_GE_OQ), y);
+}
+
 PP_INLINE float first(Lanes x) { return _mm512_cvtss_f32(x); }
 
 PP_INLINE float fold_sum(Lanes x) {

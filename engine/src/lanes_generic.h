@@ -99,6 +99,11 @@ PP_INLINE Lanes keep(Lanes x, int32_t first, int32_t last, Lanes y) {
   });
 }
 
+// y where x >= limit, else 0 (also where x is a NaN).
+PP_INLINE Lanes zero_below(Lanes x, float limit, Lanes y) {
+  return by_part([&](int i) __attribute__((always_inline)) { return x.part[i] >= limit ? y.part[i] : Part{}; });
+}
+
 PP_INLINE float first(Lanes x) { return x.part[0][0]; }
 
 // Sixteen to one by halves: lane i with lane i + 8, then + 4, + 2, + 1.

@@ -22,19 +22,18 @@ struct Candidate {
   int32_t token;
 };
 
-// Working copies of one call, each with room for the vocabulary.
+// Working copies of one call.
 struct Scratch {
-  Buffer memory;
-  float* logits;
-  float* weights;
-  uint32_t* counts;  // occurrences in the history
+  Array<float> values;       // holds both: one block that the system need not hand out anew for every token
+  float* logits = nullptr;   // (V,) after bias, mask and penalties
+  float* weights = nullptr;  // (V,)
+  Array<int32_t> history;
   Array<Candidate> candidates;
 
-  [[nodiscard]] bool allocate(size_t vocab_size) {
-    if (!memory.allocate(3 * vocab_size * sizeof(float)) || !candidates.reserve(vocab_size)) return false;
-    logits = memory.as<float>();
+  [[nodiscard]] bool allocate(size_t vocab_size, size_t num_history) {
+    if (!values.reserve(2 * vocab_size) || !history.reserve(num_history)) return false;
+    logits = values.data();
     weights = logits + vocab_size;
-    counts = memory.as<uint32_t>() + 2 * vocab_size;
     return true;
   }
 };
@@ -91,17 +90,15 @@ pp_status check(const pp_sampling& s, uint32_t vocab_size) {
   return PP_OK;
 }
 
-// A NaN or an infinity above, or nothing finite, has no distribution.
-pp_status check_logits(const float* logits, uint32_t vocab_size, const char* where) {
+// The index of the largest logit; without one there is no distribution, and the failure says why.
+pp_status find_largest(const VectorOps& ops, const float* logits, uint32_t vocab_size, const char* where,
+                       uint32_t* largest) {
+  *largest = ops.arg_max(logits, vocab_size);
+  if (*largest != kNoLargest) return PP_OK;
   uint32_t num_bad = 0;
-  uint32_t num_finite = 0;
-  for (uint32_t i = 0; i < vocab_size; ++i) {
-    num_bad += !(logits[i] <= 0x1.fffffep+127f);
-    num_finite += logits[i] >= -0x1.fffffep+127f;
-  }
+  for (uint32_t i = 0; i < vocab_size; ++i) num_bad += !(logits[i] <= 0x1.fffffep+127f);
   if (num_bad != 0) return fail(PP_INVALID, "%s: %" PRIu32 " logits are NaN or infinite", where, num_bad);
-  if (num_finite == 0) return fail(PP_INVALID, "%s: no logit is finite", where);
-  return PP_OK;
+  return fail(PP_INVALID, "%s: no logit is finite", where);
 }
 
 bool changes_logits(const pp_sampling& s) {
@@ -109,21 +106,20 @@ bool changes_logits(const pp_sampling& s) {
   return s.num_bias != 0 || s.allowed != nullptr || (s.num_history != 0 && penalizes);
 }
 
-// Bias, mask and penalties, in place.
-void change_logits(const pp_sampling& s, Scratch& scratch, uint32_t vocab_size) {
-  float* const logits = scratch.logits;
+// Bias, mask and penalties, in place. `history` has room for the history.
+void change_logits(const pp_sampling& s, float* logits, uint32_t vocab_size, Array<int32_t>& history) {
   for (uint32_t i = 0; i < s.num_bias; ++i) logits[s.bias_tokens[i]] += s.bias_values[i];
   for (uint32_t t = 0; s.allowed != nullptr && t < vocab_size; ++t) {
     if ((s.allowed[t / 32] >> (t % 32) & 1u) == 0) logits[t] = -INFINITY;
   }
-  for (uint32_t i = 0; i < s.num_history; ++i) ++scratch.counts[s.history[i]];
-  for (uint32_t i = 0; i < s.num_history; ++i) {
-    uint32_t& count = scratch.counts[s.history[i]];
-    if (count == 0) continue;
-    float& logit = logits[s.history[i]];
+  for (uint32_t i = 0; i < s.num_history; ++i) history.push(s.history[i]);
+  std::sort(history.begin(), history.end());
+  for (const int32_t *first = history.begin(), *end = history.end(); first != end;) {
+    const int32_t* next = std::upper_bound(first, end, *first);
+    float& logit = logits[*first];
     logit = logit > 0.0f ? logit / s.repetition_penalty : logit * s.repetition_penalty;
-    logit -= s.frequency_penalty * float(count) + s.presence_penalty;
-    count = 0;
+    logit -= s.frequency_penalty * float(next - first) + s.presence_penalty;
+    first = next;
   }
 }
 
@@ -132,16 +128,27 @@ bool is_before(const Candidate& a, const Candidate& b) {
   return a.logit != b.logit ? a.logit > b.logit : a.token < b.token;
 }
 
-// The tokens within `distance` of the largest logit, which is 0, sorted.
-void gather(Scratch& scratch, uint32_t vocab_size, float distance) {
+// The tokens whose logit is at least `least`, the first `most` of them, sorted. Most runs of tokens have none, and are
+// passed quickly.
+pp_status gather(const VectorOps& ops, Scratch& scratch, uint32_t vocab_size, float least, uint32_t most) {
+  constexpr uint32_t kRun = 256;
   const float* const logits = scratch.logits;
   Array<Candidate>& candidates = scratch.candidates;
   candidates.clear();
-  const float least = std::max(-distance, -0x1.fffffep+127f);
-  for (uint32_t t = 0; t < vocab_size; ++t) {
-    if (logits[t] >= least) candidates.push({logits[t], scratch.weights[t], int32_t(t)});
+  for (uint32_t begin = 0; begin < vocab_size; begin += kRun) {
+    const uint32_t count = std::min(kRun, vocab_size - begin);
+    if (ops.max(logits + begin, count) < least) continue;
+    if (!candidates.reserve(candidates.size() + kRun)) return fail(PP_MEMORY, "no memory for the candidates");
+    for (uint32_t t = begin; t < begin + count; ++t) {
+      if (logits[t] >= least) candidates.push({logits[t], scratch.weights[t], int32_t(t)});
+    }
+  }
+  if (candidates.size() > most) {
+    std::nth_element(candidates.begin(), candidates.begin() + most, candidates.end(), is_before);
+    candidates.shrink(most);
   }
   std::sort(candidates.begin(), candidates.end(), is_before);
+  return PP_OK;
 }
 
 // How many of the sorted candidates it takes for `mass`; more than there are if they do not reach it.
@@ -154,20 +161,18 @@ size_t count_for_mass(const Array<Candidate>& candidates, double mass) {
   return candidates.size() + 1;
 }
 
-// Leaves in `candidates` what top-k, top-p and min-p keep. Logits count from the largest, in units of the temperature.
-void keep_candidates(const pp_sampling& s, Scratch& scratch, uint32_t vocab_size) {
+// Leaves in `candidates` what top-k, top-p and min-p keep.
+pp_status keep_candidates(const pp_sampling& s, const VectorOps& ops, Scratch& scratch, uint32_t vocab_size,
+                          float largest) {
   Array<Candidate>& candidates = scratch.candidates;
   const uint32_t top_k = s.top_k == 0 || s.top_k > vocab_size ? vocab_size : s.top_k;
-  double total = 0.0;  // weight of all that top-k keeps
-  if (top_k == vocab_size) {
-    for (uint32_t t = 0; t < vocab_size; ++t) total += double(scratch.weights[t]);
-  }
-  for (const float distance : {8.0f, 16.0f, 32.0f, INFINITY}) {
-    gather(scratch, vocab_size, distance);
+  double total = top_k == vocab_size ? ops.sum(scratch.weights, vocab_size) : 0.0;  // weight of what top-k keeps
+  for (const float distance : {5.0f, 10.0f, 15.0f, 20.0f, INFINITY}) {  // in units of the temperature
+    const float least = std::max(largest - distance * s.temperature, -0x1.fffffep+127f);
+    PP_TRY(gather(ops, scratch, vocab_size, least, top_k));
     const bool is_all = distance == INFINITY;
     if (top_k < vocab_size) {
       if (candidates.size() < top_k && !is_all) continue;
-      candidates.shrink(top_k);
       total = 0.0;
       for (const Candidate& candidate : candidates) total += double(candidate.weight);
       candidates.shrink(count_for_mass(candidates, double(s.top_p) * total));
@@ -182,6 +187,7 @@ void keep_candidates(const pp_sampling& s, Scratch& scratch, uint32_t vocab_size
   size_t kept = 0;
   while (kept < candidates.size() && candidates[kept].weight >= s.min_p) ++kept;
   candidates.shrink(std::max(kept, size_t(1)));
+  return PP_OK;
 }
 
 // The token at which the running weight, in order of token, passes u of the whole.
@@ -198,40 +204,46 @@ int32_t draw(Array<Candidate>& candidates, double u) {
   return candidates[candidates.size() - 1].token;
 }
 
-// The same over the whole vocabulary, which is in order already.
-int32_t draw_from_all(const Scratch& scratch, uint32_t vocab_size, double u) {
-  double total = 0.0;
-  for (uint32_t t = 0; t < vocab_size; ++t) total += double(scratch.weights[t]);
+// The same over the whole vocabulary, which is in order already: first the run of tokens, then the token.
+int32_t draw_from_all(const VectorOps& ops, const float* weights, uint32_t vocab_size, double u) {
+  constexpr uint32_t kRun = 1024;
+  const double target = u * ops.sum(weights, vocab_size);
   double sum = 0.0;
-  int32_t last = 0;
-  for (uint32_t t = 0; t < vocab_size; ++t) {
-    if (scratch.logits[t] == -INFINITY) continue;
-    last = int32_t(t);
-    sum += double(scratch.weights[t]);
-    if (sum > u * total) return last;
+  uint32_t last = 0;  // with a weight, so far
+  for (uint32_t begin = 0; begin < vocab_size; begin += kRun) {
+    const uint32_t count = std::min(kRun, vocab_size - begin);
+    const double run = ops.sum(weights + begin, count);
+    double sum_here = sum;
+    for (uint32_t t = begin; sum + run > target && t < begin + count; ++t) {
+      sum_here += double(weights[t]);
+      last = weights[t] > 0.0f ? t : last;
+      if (sum_here > target) return int32_t(t);
+    }
+    sum += run;
   }
-  return last;
+  return int32_t(last);
 }
 
-int32_t sample(const pp_sampling& s, const VectorOps& ops, Scratch& scratch, uint32_t vocab_size) {
-  float* const logits = scratch.logits;
-  // From the largest down, so that no temperature, however small, takes it beyond the range.
-  const float largest = logits[ops.arg_max(logits, vocab_size)];
-  for (uint32_t t = 0; t < vocab_size; ++t) logits[t] = (logits[t] - largest) / s.temperature;
-  ops.exp(logits, vocab_size, 0.0f, scratch.weights);
-  for (uint32_t t = 0; t < vocab_size; ++t) {
-    if (logits[t] == -INFINITY) scratch.weights[t] = 0.0f;
-  }
+// A token by the changed logits, whose largest is at `largest`.
+pp_status sample(const pp_sampling& s, const VectorOps& ops, Scratch& scratch, uint32_t vocab_size, uint32_t largest,
+                 int32_t* token) {
+  const float top = scratch.logits[largest];
+  const float factor = std::min(1.0f / s.temperature, 1e30f);  // finite at any temperature
+  ops.weigh(scratch.logits, vocab_size, top, factor, scratch.weights);
   const double u = uniform(s.seed, s.counter);
   const bool keeps_all = (s.top_k == 0 || s.top_k >= vocab_size) && s.top_p == 1.0f && s.min_p == 0.0f;
-  if (keeps_all) return draw_from_all(scratch, vocab_size, u);
-  keep_candidates(s, scratch, vocab_size);
-  return draw(scratch.candidates, u);
+  if (keeps_all) {
+    *token = draw_from_all(ops, scratch.weights, vocab_size, u);
+    return PP_OK;
+  }
+  PP_TRY(keep_candidates(s, ops, scratch, vocab_size, top));
+  *token = draw(scratch.candidates, u);
+  return PP_OK;
 }
 
 // log softmax of a checked row at one token.
 float log_probability(const VectorOps& ops, const float* logits, uint32_t vocab_size, uint32_t best, int32_t token) {
-  const double sum = ops.sum_exp(logits, vocab_size, logits[best]);
+  const double sum = ops.sum_weights(logits, vocab_size, logits[best]);
   return float(double(logits[token]) - double(logits[best]) - std::log(sum));
 }
 
@@ -249,24 +261,26 @@ pp_status pp_sample(const float* logits, uint32_t vocab_size, const pp_sampling*
   }
   const pp::DefaultFloatEnvironment environment;
   PP_TRY(pp::check(*sampling, vocab_size));
-  PP_TRY(pp::check_logits(logits, vocab_size, "sampling"));
   const pp::VectorOps& ops = pp::vector_ops();
+  uint32_t best = 0;
+  PP_TRY(pp::find_largest(ops, logits, vocab_size, "sampling", &best));
   const bool is_greedy = sampling->temperature == 0.0f;
   if (is_greedy && !pp::changes_logits(*sampling)) {
-    *token = int32_t(ops.arg_max(logits, vocab_size));
+    *token = int32_t(best);
   } else {
     pp::Scratch scratch;
-    if (!scratch.allocate(vocab_size)) return fail(PP_MEMORY, "no memory for %" PRIu32 " logits", vocab_size);
-    memcpy(scratch.logits, logits, vocab_size * sizeof(float));
-    pp::change_logits(*sampling, scratch, vocab_size);
-    const pp_status status = pp::check_logits(scratch.logits, vocab_size, "sampling, after bias, mask and penalties");
-    if (status != PP_OK) return status;
-    *token = is_greedy ? int32_t(ops.arg_max(scratch.logits, vocab_size))
-                       : pp::sample(*sampling, ops, scratch, vocab_size);
+    if (!scratch.allocate(vocab_size, sampling->num_history)) {
+      return fail(PP_MEMORY, "no memory for %" PRIu32 " logits", vocab_size);
+    }
+    float* const changed = scratch.logits;
+    memcpy(changed, logits, vocab_size * sizeof(float));
+    pp::change_logits(*sampling, changed, vocab_size, scratch.history);
+    uint32_t largest = 0;
+    PP_TRY(pp::find_largest(ops, changed, vocab_size, "sampling, after bias, mask and penalties", &largest));
+    *token = int32_t(largest);
+    if (!is_greedy) PP_TRY(pp::sample(*sampling, ops, scratch, vocab_size, largest, token));
   }
-  if (logprob != nullptr) {
-    *logprob = pp::log_probability(ops, logits, vocab_size, ops.arg_max(logits, vocab_size), *token);
-  }
+  if (logprob != nullptr) *logprob = pp::log_probability(ops, logits, vocab_size, best, *token);
   return PP_OK;
 }
 
@@ -279,8 +293,8 @@ pp_status pp_score(const float* logits, uint32_t vocab_size, const int32_t* targ
   const pp::DefaultFloatEnvironment environment;
   const pp::VectorOps& ops = pp::vector_ops();
   for (size_t i = 0; i < num_rows; ++i, logits += vocab_size) {
-    PP_TRY(pp::check_logits(logits, vocab_size, "pp_score"));
-    const uint32_t largest = ops.arg_max(logits, vocab_size);
+    uint32_t largest = 0;
+    PP_TRY(pp::find_largest(ops, logits, vocab_size, "pp_score", &largest));
     if (best != nullptr) best[i] = int32_t(largest);
     if (logprobs == nullptr) continue;
     if (targets[i] < 0 || uint32_t(targets[i]) >= vocab_size) {

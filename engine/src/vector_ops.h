@@ -36,6 +36,8 @@ static inline size_t attention_scratch_floats(const KvLayout& layout) {
   return layout.head_halfs() + kMaxTileRows * kPagePositions;
 }
 
+constexpr uint32_t kNoLargest = UINT32_MAX;
+
 struct VectorOps {
   // out = x / sqrt(mean(x * x) + epsilon) * weight, all (count,).
   void (*rms_norm)(const float* x, const float* weight, uint32_t count, float epsilon, float* out);
@@ -57,12 +59,16 @@ struct VectorOps {
   // out (E,) = the weighted mean that a state stands for.
   void (*finish_state)(const KvLayout& layout, const float* state, float* out);
 
-  // The index of the largest value, the smallest index on a tie; NaN is never the largest.
+  // The largest value; a NaN never is.
+  float (*max)(const float* x, uint32_t count);
+  // The index of the largest value, the smallest index on a tie; kNoLargest if there is a NaN or an infinity
+  // above, or nothing finite.
   uint32_t (*arg_max)(const float* x, uint32_t count);
-  // The sum of exp(x[i] - largest).
-  double (*sum_exp)(const float* x, uint32_t count, float largest);
-  // out[i] = exp(x[i] - largest).
-  void (*exp)(const float* x, uint32_t count, float largest, float* out);
+  // out[i] = exp((x[i] - largest) * factor), or 0 where that is below 2^-126.
+  void (*weigh)(const float* x, uint32_t count, float largest, float factor, float* out);
+  // The sum of weigh(x, count, largest, 1), and the sum of plain values.
+  double (*sum_weights)(const float* x, uint32_t count, float largest);
+  double (*sum)(const float* x, uint32_t count);
 };
 
 const VectorOps* vector_ops_scalar();

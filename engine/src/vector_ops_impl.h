@@ -92,42 +92,88 @@ void store_key_value(const float* key, const float* value, const float* cos, con
   });
 }
 
-uint32_t arg_max(const float* x, uint32_t count) {
+float max(const float* x, uint32_t count) {
   const Lanes lowest = broadcast(-__builtin_inff());
   Lanes largest = lowest;
   for_each_vector(count, [&](uint32_t i, uint32_t n) __attribute__((always_inline)) {
     largest = larger(keep(load_some(x + i, n), 0, int32_t(n), lowest), largest);
   });
-  const float value = fold_max(largest);
-  uint32_t i = 0;
-  while (i < count && x[i] != value) ++i;
-  return i < count ? i : 0;
+  return fold_max(largest);
 }
 
-void exp_differences(const float* x, uint32_t count, float largest, float* out) {
+uint32_t arg_max(const float* x, uint32_t count) {
+  constexpr uint32_t kRun = 256;
+  const Lanes lowest = broadcast(-0x1.fffffep+127f);
+  Lanes zeros = broadcast(0.0f);  // times a NaN or an infinity above: a NaN
   for_each_vector(count, [&](uint32_t i, uint32_t n) __attribute__((always_inline)) {
-    store_some(out + i, exp_clamped(load_some(x + i, n) - broadcast(largest)), n);
+    zeros = zeros + larger(lowest, keep(load_some(x + i, n), 0, int32_t(n), lowest)) * broadcast(0.0f);
+  });
+  if (fold_sum(zeros) != 0.0f) return kNoLargest;
+  float largest = -__builtin_inff();
+  uint32_t begin = count;
+  for (uint32_t run = 0; run < count; run += kRun) {
+    const float value = max(x + run, count - run < kRun ? count - run : kRun);
+    if (value > largest) {
+      largest = value;
+      begin = run;
+    }
+  }
+  while (begin < count && x[begin] != largest) ++begin;
+  return begin < count ? begin : kNoLargest;
+}
+
+PP_INLINE Lanes weight_of(Lanes x, Lanes largest, Lanes factor) {
+  const Lanes exponent = (x - largest) * factor * broadcast(kLog2E);
+  return zero_below(exponent, -126.0f, exp2(larger(broadcast(-126.0f), exponent)));
+}
+
+void weigh(const float* x, uint32_t count, float largest, float factor, float* out) {
+  for_each_vector(count, [&](uint32_t i, uint32_t n) __attribute__((always_inline)) {
+    store_some(out + i, weight_of(load_some(x + i, n), broadcast(largest), broadcast(factor)), n);
   });
 }
 
 // Sixteen partial sums per run of 1024 values, folded; runs are added in double precision.
-double sum_exp(const float* x, uint32_t count, float largest) {
+template <class Function>
+PP_INLINE double sum_in_runs(const float* x, uint32_t count, Function function) {
   constexpr uint32_t kRun = 1024;
   double total = 0.0;
   for (uint32_t begin = 0; begin < count; begin += kRun) {
-    const uint32_t length = count - begin < kRun ? count - begin : kRun;
     Lanes sums = broadcast(0.0f);
-    for_each_vector(length, [&](uint32_t i, uint32_t n) __attribute__((always_inline)) {
-      const Lanes value = exp_clamped(load_some(x + begin + i, n) - broadcast(largest));
-      sums = sums + keep(value, 0, int32_t(n), broadcast(0.0f));
+    for_each_vector(count - begin < kRun ? count - begin : kRun, [&](uint32_t i, uint32_t n)
+                    __attribute__((always_inline)) {
+      sums = sums + keep(function(load_some(x + begin + i, n)), 0, int32_t(n), broadcast(0.0f));
     });
     total += double(fold_sum(sums));
   }
   return total;
 }
 
-constexpr VectorOps kOps = {rms_norm,       add,          silu_multiply, prepare_query, store_key_value, attend_segment,
-                            merge_states,   finish_state, arg_max,       sum_exp,       exp_differences};
+double sum_weights(const float* x, uint32_t count, float largest) {
+  return sum_in_runs(x, count, [&](Lanes value) __attribute__((always_inline)) {
+    return weight_of(value, broadcast(largest), broadcast(1.0f));
+  });
+}
+
+double sum(const float* x, uint32_t count) {
+  return sum_in_runs(x, count, [](Lanes value) __attribute__((always_inline)) { return value; });
+}
+
+constexpr VectorOps kOps = {
+    .rms_norm = rms_norm,
+    .add = add,
+    .silu_multiply = silu_multiply,
+    .prepare_query = prepare_query,
+    .store_key_value = store_key_value,
+    .attend_segment = attend_segment,
+    .merge_states = merge_states,
+    .finish_state = finish_state,
+    .max = max,
+    .arg_max = arg_max,
+    .weigh = weigh,
+    .sum_weights = sum_weights,
+    .sum = sum,
+};
 
 }  // namespace
 }  // namespace pp
