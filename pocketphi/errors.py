@@ -1,7 +1,7 @@
 """The one exception that a person can do something about.
 
 A `UserError` says what is wrong, where, with the offending value, and hints at the repair. The
-command line prints it without a traceback and exits 1. Everything else that is raised is a bug.
+command line prints it without a traceback and exits 1; 2 for a `UsageError`. Everything else that is raised is a bug.
 """
 
 
@@ -20,6 +20,10 @@ class UserError(Exception):
 
     def __str__(self) -> str:
         return self.message if self.hint is None else f"{self.message}\n\nhint: {self.hint}"
+
+
+class UsageError(UserError):
+    """What was typed means nothing, a model's name for instance: wrong usage, as an unknown option is."""
 
 
 def shown(value: object, longest: int = 80) -> str:

@@ -2,7 +2,7 @@
 
     0    done; a reader that closed the pipe early (`| head -1`) is no error
     1    an error that the user can fix, or a bug
-    2    wrong usage
+    2    wrong usage; a name that no model has is one
     130  interrupted
 
 Every error is one message: what is wrong, and a hint on the repair. Only `--debug` shows a traceback.
@@ -14,11 +14,12 @@ import re
 import sys
 import traceback
 from collections.abc import Callable
+from typing import TextIO
 
 import typer
 
 from pocketphi.cli import INTERRUPTED
-from pocketphi.errors import UserError
+from pocketphi.errors import UsageError, UserError
 from pocketphi.serve.text import printable
 
 _QUOTED = re.compile(r"'([^']*)'")
@@ -34,8 +35,14 @@ _SURROUNDINGS = {
 
 
 def notice(text: str) -> None:
-    """Say something on standard error, where it is in nobody's way; names and values in it may be a stranger's."""
-    print(printable(text), file=sys.stderr, flush=True)
+    """Say something on standard error, where it is in nobody's way; names and values in it may be a stranger's.
+
+    If nobody reads it any more (`2>&1 | head`), the work goes on in silence.
+    """
+    try:
+        print(printable(text), file=sys.stderr, flush=True)
+    except BrokenPipeError:
+        _discard(sys.stderr)
 
 
 def run(command: Callable[[], int | None], *, shows_traceback: bool) -> int:
@@ -62,7 +69,7 @@ def run(command: Callable[[], int | None], *, shows_traceback: bool) -> int:
 def _explain(error: Exception) -> tuple[int, str, str | None]:
     """Exit code, message and hint for what went wrong."""
     if isinstance(error, UserError):
-        return 1, error.message, error.hint
+        return 2 if isinstance(error, UsageError) else 1, error.message, error.hint
     if isinstance(error, typer.TyperException):
         context = getattr(error, "ctx", None)
         message = _QUOTED.sub(r"`\1`", error.format_message()).rstrip(".")
@@ -99,8 +106,13 @@ def open_streams() -> None:
 
 
 def _closed_pipe() -> int:
-    """Nobody reads standard output any more: let the rest of it vanish."""
-    null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, sys.stdout.fileno())
-    os.close(null)
+    """Nobody reads standard output any more."""
+    _discard(sys.stdout)
     return 0
+
+
+def _discard(stream: TextIO) -> None:
+    """Let the rest of what is written to `stream` vanish."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, stream.fileno())
+    os.close(null)

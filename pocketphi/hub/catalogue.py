@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pocketphi.errors import UserError, shown
+from pocketphi.errors import UsageError, UserError, shown
 
 DEFAULT_MODEL = "smollm2-135m"
 """The model that a chat opens when none is named."""
@@ -173,7 +173,7 @@ def is_name(name: str) -> bool:
 def check_name(name: str) -> str:
     """`name`, if it may name a file in the store."""
     if not is_name(name):
-        raise UserError(
+        raise UsageError(
             f"`{shown(name)}` is not a model name",
             hint="a name is made of letters, digits and `. _ - @ +`; `pocketphi list` shows those that exist",
         )
@@ -198,9 +198,9 @@ def variant_name(entry: Entry, bits: int | None, group: int) -> str:
     return check_name(entry.name + bits_mark + ("" if group == DEFAULT_GROUP else f"-g{group}"))
 
 
-def unknown_model(name: str, stored: Iterable[str]) -> UserError:
+def unknown_model(name: str, stored: Iterable[str]) -> UsageError:
     known = [*stored, *(entry.name for entry in CATALOGUE)]
-    return UserError(f"no model is called `{shown(name)}`", hint=nearest_hint(name, known))
+    return UsageError(f"no model is called `{shown(name)}`", hint=nearest_hint(name, known))
 
 
 def nearest_hint(name: str, known: Iterable[str]) -> str:

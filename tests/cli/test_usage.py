@@ -13,7 +13,7 @@ import typer
 from pocketphi import __version__
 from pocketphi.cli import main
 from pocketphi.cli.report import run
-from pocketphi.errors import UserError
+from pocketphi.errors import UsageError, UserError
 
 ROOT = Path(__file__).parents[2]
 VERBS = ("chat", "pull", "import", "list", "show", "verify", "rm", "bench", "perplexity", "doctor")
@@ -111,11 +111,18 @@ def test_arguments_that_are_not_utf8_are_refused(shell):
     assert b"it is not UTF-8" in result.stderr
 
 
-@pytest.mark.parametrize("verb", [["chat", "--prompt", "x"], ["show"], ["verify"], ["bench"], ["rm"]])
+@pytest.mark.parametrize("verb", [["chat", "--prompt", "x"], ["show"], ["verify"], ["bench"], ["rm"], ["pull"]])
 def test_an_unknown_model_names_the_nearest(pocketphi, verb):
     code, out, err = pocketphi(*verb, "smolm2-135m")
-    assert (code, out) == (1, "")
+    assert (code, out) == (2, "")
     assert err == "error: no model is called `smolm2-135m`\n\nhint: did you mean `smollm2-135m`?\n"
+
+
+def test_perplexity_too_knows_no_such_model(pocketphi, tmp_path):
+    (tmp_path / "text").write_text("hello")
+    code, out, err = pocketphi("perplexity", "smolm2-135m", tmp_path / "text")
+    assert (code, out) == (2, "")
+    assert "did you mean `smollm2-135m`?" in err
 
 
 def test_offline_says_so(pocketphi):
@@ -145,6 +152,7 @@ def test_an_empty_list_says_what_to_do(pocketphi):
     [
         (UserError("wrong `x`", hint="use `y`"), 1, "error: wrong `x`\n\nhint: use `y`\n"),
         (UserError("wrong `x`"), 1, "error: wrong `x`\n"),
+        (UsageError("wrong `x`"), 2, "error: wrong `x`\n"),
         (MemoryError(), 1, "error: out of memory\n"),
         (OSError(errno.ENOSPC, "No space left on device", "/x"), 1, "error: `/x`: no space left on device\n"),
         (OSError(errno.EMFILE, "Too many open files"), 1, "error: too many open files\n"),
