@@ -25,6 +25,24 @@ import numpy.typing as npt
 from pocketphi.errors import UserError, shown
 from pocketphi.formats.limits import MAX_FILE_BYTES
 
+FETCH_AGAIN = "fetch or copy the file again: its parts do not add up"
+_AT_WORK = "wait until no other program writes to it, and try again"
+_OPENING_HINTS = {
+    errno.ENOENT: "check the spelling",
+    errno.ENOTDIR: "check the path: a part of it is a file, not a folder",
+    errno.EACCES: "check who may read it, and the folders that it is in (`ls -l`)",
+    errno.EPERM: "check who may read it (`ls -l`)",
+    errno.ELOOP: "its links lead in a circle: give the file itself",
+    errno.ENAMETOOLONG: "check the path: a part of it is too long for a name",
+    errno.EMFILE: "raise the limit of open files (`ulimit -n`)",
+}
+_WRITING_HINTS = {
+    errno.ENOSPC: "free some space or choose another folder",
+    errno.EDQUOT: "free some space or choose another folder",
+    errno.ENOENT: "create its folder first, or choose another",
+    errno.ENAMETOOLONG: "choose a shorter name",
+}
+
 
 @dataclass(frozen=True, kw_only=True)
 class OpenFile:
@@ -40,7 +58,9 @@ class OpenFile:
         while count:
             part = os.pread(self.descriptor, min(count, 1 << 24), offset)
             if not part:
-                raise UserError(f"`{self.path}` ended at byte {offset} while it was read, its size was {self.size}")
+                raise UserError(
+                    f"`{self.path}` ended at byte {offset} while it was read, its size was {self.size}", hint=_AT_WORK
+                )
             parts.append(part)
             offset += len(part)
             count -= len(part)
@@ -54,14 +74,17 @@ class OpenFile:
         try:
             view = mmap.mmap(self.descriptor, self.size, access=mmap.ACCESS_READ)
         except (OSError, ValueError) as error:
-            raise UserError(f"cannot map `{self.path}` ({self.size} bytes) into memory: {error}") from error
+            raise UserError(
+                f"cannot map `{self.path}` ({self.size} bytes) into memory: {error}",
+                hint="close other programs, or raise the limit of address space (`ulimit -v`)",
+            ) from error
         return np.frombuffer(view, np.uint8)
 
     def check_unchanged(self) -> None:
         """Raise if the file no longer has the size it was opened with."""
         size = os.fstat(self.descriptor).st_size
         if size != self.size:
-            raise UserError(f"`{self.path}` changed from {self.size} to {size} bytes while it was read")
+            raise UserError(f"`{self.path}` changed from {self.size} to {size} bytes while it was read", hint=_AT_WORK)
 
 
 @contextlib.contextmanager
@@ -76,13 +99,19 @@ def open_regular(path: Path, max_bytes: int = MAX_FILE_BYTES) -> Iterator[OpenFi
     try:
         descriptor = os.open(path, flags)
     except (OSError, ValueError) as error:
-        raise UserError(f"cannot open `{shown(path, 300)}`: {_reason(error)}") from error
+        raise cannot_open(path, error) from error
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
-            raise UserError(f"`{shown(path, 300)}` is {_kind(status.st_mode)}, not a regular file")
+            is_folder = stat.S_ISDIR(status.st_mode)
+            raise UserError(
+                f"`{shown(path, 300)}` is {_kind(status.st_mode)}, not a regular file",
+                hint="give a file in it" if is_folder else "save what comes out of it to a file, and give that",
+            )
         if status.st_size > max_bytes:
-            raise UserError(f"`{path}` has {status.st_size} bytes, allowed are {max_bytes}")
+            raise UserError(
+                f"`{path}` has {status.st_size} bytes, allowed are {max_bytes}", hint="check that it is the right file"
+            )
         yield OpenFile(path=path, descriptor=descriptor, size=status.st_size)
     finally:
         os.close(descriptor)
@@ -105,7 +134,7 @@ def replace_file(path: Path) -> Iterator[BinaryIO]:
     scratch = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
     try:
         if path.is_dir():
-            raise UserError(f"cannot write `{path}`: it is a directory")
+            raise UserError(f"cannot write `{path}`: it is a directory", hint="give the name of a file in it")
         _remove_abandoned(path)
         try:
             with scratch.open("xb") as file:
@@ -118,8 +147,15 @@ def replace_file(path: Path) -> Iterator[BinaryIO]:
         finally:
             scratch.unlink(missing_ok=True)
     except OSError as error:
-        hint = "free some space or choose another folder" if error.errno in (errno.ENOSPC, errno.EDQUOT) else None
+        hint = _WRITING_HINTS.get(error.errno or 0, "choose another folder")
         raise UserError(f"cannot write `{path}`: {_reason(error)}", hint=hint) from error
+
+
+def cannot_open(path: Path, error: Exception) -> UserError:
+    """`path` could not be opened or looked up because of `error`."""
+    number = error.errno if isinstance(error, OSError) else None
+    hint = _OPENING_HINTS.get(number or 0, "check the path, and the disk that it is on")
+    return UserError(f"cannot open `{shown(path, 300)}`: {_reason(error)}", hint=hint)
 
 
 def _remove_abandoned(path: Path) -> None:

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pocketphi.errors import UserError, shown
-from pocketphi.formats.files import open_regular
+from pocketphi.formats.files import FETCH_AGAIN, open_regular
 from pocketphi.formats.ggml import OTHER_TYPES, GgmlType, to_float, to_grid
 from pocketphi.formats.limits import (
     ALIGNMENTS,
@@ -217,7 +217,7 @@ def parse_gguf(head: bytes, file_size: int, where: str) -> GgufHeader:
 def _read_counts(reader: "_Reader") -> tuple[int, int, int]:
     if reader.raw[:4] != MAGIC:
         what = "too short" if len(reader.raw) < 4 else f"it begins with `{shown(reader.raw[:4])}`"
-        raise reader.error(f"not a GGUF file: {what}")
+        raise reader.error(f"not a GGUF file: {what}", "give a GGUF file or a Hugging Face folder")
     reader.at = 4
     version = reader.number(_U32, "version")
     if version not in VERSIONS:
@@ -252,7 +252,7 @@ def _place(
     # Writers differ in whether they pad the last tensor (and, without tensors, the header).
     if file_size not in (end, position) and (infos or file_size > data_begin):
         problem = "truncated" if file_size < end else "there is foreign data at the end"
-        raise UserError(f"{where}: tensors end at byte {end}, the file at {file_size}: {problem}")
+        raise UserError(f"{where}: tensors end at byte {end}, the file at {file_size}: {problem}", hint=FETCH_AGAIN)
     return placed
 
 
@@ -265,8 +265,8 @@ class _Reader:
         self.at = 0
         self.array_values = 0
 
-    def error(self, problem: str) -> UserError:
-        return UserError(f"{self.where}: {problem}")
+    def error(self, problem: str, hint: str | None = None) -> UserError:
+        return UserError(f"{self.where}: {problem}", hint=hint)
 
     def number(self, scalar: struct.Struct, field: str) -> Any:
         begin = self.at
@@ -363,7 +363,7 @@ class _Reader:
 
     def _truncated(self, field: str, count: int) -> UserError:
         left = len(self.raw) - self.at
-        return self.error(f"truncated: {field} takes {count} bytes at byte {self.at}, {left} are left")
+        return self.error(f"truncated: {field} takes {count} bytes at byte {self.at}, {left} are left", FETCH_AGAIN)
 
 
 def _text(raw: bytes, field: str) -> str:

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pocketphi.errors import UserError, shown
-from pocketphi.formats.files import open_regular, read_file
+from pocketphi.formats.files import cannot_open, open_regular, read_file
 from pocketphi.formats.limits import MAX_JSON_BYTES, MAX_TOKENIZER_BYTES
 from pocketphi.formats.safetensors import parse_header, read_header
 from pocketphi.formats.strict_json import parse_json
@@ -68,7 +68,10 @@ def open_folder(path: Path) -> HuggingFaceFolder:
         UserError: a file is missing, damaged, or not what it says; the message names file and field.
     """
     if _status(path / "config.json") is None:
-        raise UserError(f"`{path}` is not a model folder: it has no config.json")
+        raise UserError(
+            f"`{path}` is not a model folder: it has no config.json",
+            hint="give a GGUF file, or a folder with config.json, tokenizer.json and safetensors files",
+        )
     config = _read_json(path / "config.json")
     tokenizer_config = _read_json(path / "tokenizer_config.json", optional=True)
     tokenizer = path / "tokenizer.json"
@@ -118,7 +121,9 @@ def _weight_files(path: Path) -> dict[str, set[str] | None]:
                 f"`{pickled[0]}` holds pickled weights, which can run code and are never read",
                 hint="fetch the model as safetensors, or save it so with transformers",
             )
-        raise UserError(f"`{path}` has neither {_WHOLE} nor {_INDEX}")
+        raise UserError(
+            f"`{path}` has neither {_WHOLE} nor {_INDEX}", hint="fetch the model again, with its safetensors files"
+        )
     where = f"`{path / _INDEX}`"
     weight_map = _read_json(path / _INDEX).get("weight_map")
     if not isinstance(weight_map, dict) or not weight_map:
@@ -189,4 +194,4 @@ def _status(path: Path) -> os.stat_result | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise UserError(f"cannot open `{path}`: {(error.strerror or str(error)).lower()}") from error
+        raise cannot_open(path, error) from error

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pocketphi.errors import UserError, shown
-from pocketphi.formats.files import OpenFile
+from pocketphi.formats.files import FETCH_AGAIN, OpenFile
 from pocketphi.formats.limits import MAX_DIMENSION, MAX_DIMENSIONS, MAX_JSON_BYTES, MAX_NAME_BYTES, MAX_TENSORS
 from pocketphi.formats.strict_json import parse_json
 
@@ -70,15 +70,16 @@ def read_header(file: OpenFile) -> bytes:
 def header_length(prefix: bytes, file_size: int, where: str) -> int:
     """The length of the JSON header, checked against the file's size and the limit."""
     if file_size < PREFIX_BYTES or len(prefix) < PREFIX_BYTES:
-        raise UserError(f"{where}: too short for a safetensors file: {file_size} bytes")
+        raise UserError(f"{where}: too short for a safetensors file: {file_size} bytes", hint=FETCH_AGAIN)
     length = int.from_bytes(prefix[:PREFIX_BYTES], "little")
     if length > file_size - PREFIX_BYTES:
         raise UserError(
             f"{where}: truncated, or not a safetensors file: header length {length}, "
-            f"but {file_size - PREFIX_BYTES} bytes follow"
+            f"but {file_size - PREFIX_BYTES} bytes follow",
+            hint=FETCH_AGAIN,
         )
     if not 2 <= length <= MAX_JSON_BYTES:
-        raise UserError(f"{where}: header length {length}, allowed are 2 to {MAX_JSON_BYTES}")
+        raise UserError(f"{where}: header length {length}, allowed are 2 to {MAX_JSON_BYTES}", hint=FETCH_AGAIN)
     return length
 
 
@@ -114,7 +115,9 @@ def parse_header(raw: bytes, file_size: int, where: str) -> Header:
         position, before = entry.end, name
     if position != file_size:
         problem = "truncated" if position > file_size else "there is foreign data at the end"
-        raise UserError(f"{where}: tensors end at byte {position}, the file at {file_size}: {problem}")
+        raise UserError(
+            f"{where}: tensors end at byte {position}, the file at {file_size}: {problem}", hint=FETCH_AGAIN
+        )
     return Header(metadata=metadata, tensors=tensors, data_begin=data_begin)
 
 

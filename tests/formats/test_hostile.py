@@ -155,6 +155,23 @@ def test_an_unreadable_file_says_so(tmp_path: Path):
         open_pocket(path)
 
 
+def test_every_way_not_to_be_a_file_has_a_hint(tmp_path: Path):
+    pipe, loop = tmp_path / "pipe", tmp_path / "loop"
+    os.mkfifo(pipe)
+    loop.symlink_to(loop)
+    cut = [(tmp_path / name, reader) for name, reader in (("c.pocket", open_pocket), ("c.gguf", open_gguf))]
+    cut[0][0].write_bytes((1000).to_bytes(8, "little") + b"{")
+    cut[1][0].write_bytes(model_gguf().build()[:100])
+    odd = [Path("/dev/zero"), tmp_path, pipe, loop, tmp_path / "absent", tmp_path / ("x" * 300), cut[0][0] / "x"]
+    for path, reader in [*((path, open_pocket) for path in odd), *cut]:
+        with pytest.raises(UserError) as error:
+            reader(path)
+        assert error.value.hint, error.value.message
+    with pytest.raises(UserError, match="not a model folder") as error:
+        open_folder(tmp_path)
+    assert error.value.hint
+
+
 def test_a_file_that_shrinks_while_it_is_read_is_an_error_and_no_crash(tmp_path: Path):
     path = tmp_path / "model.gguf"
     path.write_bytes(model_gguf().build())

@@ -148,14 +148,18 @@ def test_a_full_disk_is_an_error_with_a_hint(tmp_path: Path):
 
 
 def test_unwritable_places_are_errors(tmp_path: Path):
-    with pytest.raises(UserError, match=r"cannot write .*: it is a directory"):
+    with pytest.raises(UserError, match=r"cannot write .*: it is a directory") as error:
         write(tmp_path)
-    with pytest.raises(UserError, match=r"cannot write .*: no such file or directory"):
+    assert error.value.hint
+    with pytest.raises(UserError, match=r"cannot write .*: no such file or directory") as error:
         write(tmp_path / "absent" / "x.pocket")
-    with pytest.raises(UserError, match=r"cannot write"):
+    assert error.value.hint
+    with pytest.raises(UserError, match=r"cannot write") as error:
         write(Path("/proc/x.pocket"))
-    with pytest.raises(UserError, match=r"cannot write .*: file name too long"):
+    assert error.value.hint
+    with pytest.raises(UserError, match=r"cannot write .*: file name too long") as error:
         write(tmp_path / ("x" * 300))
+    assert error.value.hint
 
 
 def test_every_damaged_tensor_is_named(tmp_path: Path):
