@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pocketphi.config import Settings, settings
-from pocketphi.errors import UserError
+from pocketphi.errors import UserError, shown
 from pocketphi.hub import catalogue
 from pocketphi.hub.disk import locked, writing
 
@@ -29,8 +29,12 @@ class NotPulledError(UserError):
     """The model is known and can be pulled; it is not on this machine yet."""
 
     def __init__(self, name: str) -> None:
-        what = f"`{name}` is not imported yet" if Path(name).exists() else f"model `{name}` is not on this machine yet"
-        super().__init__(what, hint=f"run `pocketphi pull {name}`")
+        if Path(name).exists():
+            what = f"`{shown(name, 300)}` is not imported yet"
+            other = f", or choose where it goes: `pocketphi import {shown(name, 300)} -o FILE.pocket`"
+        else:
+            what, other = f"model `{name}` is not on this machine yet", ""
+        super().__init__(what, hint=f"run `pocketphi pull {shown(name, 300)}`{other}")
         self.name = name
 
 
@@ -108,12 +112,25 @@ def resolve(name_or_path: str | Path) -> Path:
     path = catalogue.find_path(name)
     if path is None:
         raise catalogue.missing_file(name) if is_path else catalogue.unknown_model(name, _names(here))
+    if path.is_dir() and not (path / "config.json").exists():
+        raise _not_a_model(path)
     if path.is_dir() or path.suffix.lower() == ".gguf":
         stored = model_path(catalogue.find(str(path)).name, here)
         if not stored.is_file():
             raise NotPulledError(str(path))
         return stored
     return path
+
+
+def _not_a_model(folder: Path) -> UserError:
+    inside = sorted(path for path in folder.iterdir() if path.suffix.lower() in (SUFFIX, ".gguf"))
+    return UserError(
+        f"`{shown(folder, 300)}` is not a model: a folder without config.json",
+        hint=f"give the file in it: `{shown(inside[0], 300)}`"
+        if inside
+        else "give a `.pocket` file; `pocketphi import SOURCE -o FILE.pocket` makes one of a Hugging Face folder "
+        "or a GGUF file",
+    )
 
 
 def list_models() -> list[StoredModel]:

@@ -156,7 +156,8 @@ def test_a_local_model_is_imported_once_and_found_by_its_path(here: Settings, tm
         source.write_bytes(tiny_gguf())
     with pytest.raises(NotPulledError, match="is not imported yet") as error:
         resolve(source)
-    assert error.value.hint == f"run `pocketphi pull {source}`"
+    assert (error.value.hint or "").startswith(f"run `pocketphi pull {source}`, or ")
+    assert f"`pocketphi import {source} -o FILE.pocket`" in (error.value.hint or "")
     path = pull(str(source))
     assert path.parent == here.cache_dir / "models"
     assert resolve(source) == resolve(str(source)) == resolve(path.stem) == pull(str(source)) == path

@@ -71,6 +71,19 @@ def test_an_unknown_name_hints_at_the_nearest(stored: Path):
         assert f"`{meant}`" in (error.value.hint or "")
 
 
+def test_a_folder_that_is_no_model_says_so_and_what_to_do(stored: Path, tmp_path: Path):
+    folder = tmp_path / "notes"
+    folder.mkdir()
+    with pytest.raises(UserError, match="is not a model: a folder") as error:
+        resolve(folder)
+    assert not isinstance(error.value, NotPulledError)
+    assert "pocketphi import" in (error.value.hint or "")
+    (folder / "x.gguf").write_bytes(b"")
+    with pytest.raises(UserError, match="is not a model") as error:
+        resolve(folder)
+    assert f"`{folder / 'x.gguf'}`" in (error.value.hint or "")
+
+
 def test_a_missing_file_hints_at_its_neighbour(stored: Path):
     with pytest.raises(UserError, match="there is no such file") as error:
         resolve(stored.with_name("tinny.pocket"))
