@@ -10,6 +10,7 @@ import typer
 from pocketphi.cli.options import Group, Json, Model, Template, one_of
 from pocketphi.cli.progress import byte_progress, step_progress
 from pocketphi.cli.report import notice
+from pocketphi.errors import shown
 from pocketphi.serve.text import printable
 
 
@@ -81,7 +82,7 @@ def list_(
     width = max([len(model.name) for model in stored] + [len(entry.name) for entry in absent], default=0)
     for model in stored:
         facts = f"{(model.num_parameters or 0) / 1e6:9,.0f} M  {model.bits_per_weight or 0:5.2f} bits"
-        print(f"{model.name:{width}}  {human_size(model.size_bytes):>9}  {printable(model.problem or facts)}")
+        print(f"{model.name:{width}}  {human_size(model.size_bytes):>9}  {shown(model.problem or facts, 400)}")
     for entry in absent:
         print(f"{entry.name:{width}}  {'-':>9}  {entry.about}, {entry.licence}")
     if not stored:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from pocketphi.hub.store import StoredModel
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -81,6 +83,16 @@ def test_a_terminal_without_unicode_still_shows_everything(shell, stored):
     result = shell(f"pocketphi chat {stored} --prompt hi --max-tokens 60 --temperature 2", env=environment)
     assert result.returncode == 0, result.stderr
     assert result.stdout.isascii()
+
+
+def test_escapes_in_a_problem_are_shown_not_obeyed(pocketphi, monkeypatch):
+    odd = StoredModel(name="odd", path=Path("odd.pocket"), size_bytes=1, problem="bad \x1b[2J\x07\x9b key\nforged line")
+    monkeypatch.setattr("pocketphi.hub.list_models", lambda: [odd])
+    code, out, _ = pocketphi("list")
+    assert code == 0
+    assert "bad \\x1b[2J\\x07\\x9b key" in out
+    assert not {"\x1b", "\x07", "\x9b"} & set(out)
+    assert len(out.splitlines()) == 1
 
 
 def test_escapes_in_names_are_shown_not_obeyed(pocketphi, tiny_file, tmp_path):
