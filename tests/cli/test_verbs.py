@@ -32,7 +32,7 @@ def test_models_are_listed_shown_verified_and_removed(pocketphi, stored, tmp_pat
     code, out, err = pocketphi("rm", "tiny")
     assert (code, out) == (0, "")
     assert err.endswith("freed\n")
-    assert pocketphi("show", "tiny")[0] == 1
+    assert pocketphi("show", "tiny")[0] == 2
 
 
 def test_a_prompt_gets_an_answer_and_the_same_seed_the_same(pocketphi, stored):
