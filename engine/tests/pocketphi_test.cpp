@@ -18,6 +18,7 @@ int main(int argc, char** argv) {
     void (*run)();
   } kParts[] = {{"same bits", test_same_bits},
                 {"sessions", test_sessions},
+                {"random walk", test_random_walk},
                 {"limits and misuse", test_limits},
                 {"sampling", test_sampling},
                 {"measuring", test_measuring}};

@@ -158,6 +158,7 @@ void print_golden();
 int compare_golden(const char* path);
 void test_same_bits();
 void test_sessions();
+void test_random_walk();
 void test_limits();
 void test_sampling();
 void test_measuring();
