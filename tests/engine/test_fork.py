@@ -6,6 +6,7 @@ import sys
 from pocketphi.runtime.model import Model
 
 CHILD = """
+import os
 import sys
 from pathlib import Path
 
