@@ -26,8 +26,6 @@ constexpr uint32_t kMostTokens = 512;  // of one sweep over the weights
 constexpr size_t kActivationBytes = size_t(1) << 20;  // codes of one sweep, so that they stay in the second cache
 
 constexpr uint32_t kAskRows = 4;
-constexpr int kAskPerStep = 8;  // cache lines of the next weights
-constexpr size_t kSoonBytes = 1 << 17;
 
 struct Scratch {
   Panel panel;
@@ -250,14 +248,14 @@ void finish(const Work& work, uint32_t token, uint32_t count) {
 // Step n multiplies groups 2n + 1 and 2n + 2 of the sequence of all blocks of tokens, stores 2n and 2n + 1 and folds
 // 2n - 2 and 2n - 1. The first step folds, and the last multiplies, what nobody looks at.
 template <typename P>
-void run(const Work& work, Unpacker<P::kFormat>& unpacker) {
-  const uint8_t* soon = work.soon;
+void run(const Work& work) {
   constexpr uint32_t kBlock = P::kTokenTiles * kTokens;
   const uint32_t blocks = (work.tokens + kBlock - 1) / kBlock;
-  while (unpacker.next < work.groups && unpacker.next < 4) unpacker.unpack_one();
   multiply_group<P>(multiplication_of<P>(work, 0, 0, 3));
   Folding pair = folding_of<P>(work, 0, 0, 2);
   uint32_t n = 0;
+  const uint8_t* soon = work.soon;
+  const size_t ask = (size_t(work.soon_end - soon) / 64 + blocks * work.groups / 2 - 1) / (blocks * work.groups / 2);
   for (uint32_t block = 0; block < blocks; ++block) {
     const float* row_out = work.out + block * kBlock * work.out_stride;
     uint32_t row = 0;
@@ -266,11 +264,10 @@ void run(const Work& work, Unpacker<P::kFormat>& unpacker) {
       const uint32_t next_block = ends && block + 1 < blocks ? block + 1 : block;
       const Multiplication groups[2] = {multiplication_of<P>(work, block, g + 1, n),
                                         multiplication_of<P>(work, next_block, ends ? 0 : g + 2, n + 1)};
-      for (int i = 0; i < 2 && unpacker.next < work.groups; ++i) unpacker.unpack_one();
       for (uint32_t i = 0; i < kAskRows && row < kBlock; ++i, ++row, row_out += work.out_stride) {
         asm volatile("prefetchw (%0)\n\tprefetchw 64(%0)" : : "r"(row_out));
       }
-      for (int i = 0; i < kAskPerStep && soon < work.soon_end; ++i, soon += 64) {
+      for (size_t i = 0; i < ask && soon < work.soon_end; ++i, soon += 64) {
         _mm_prefetch(reinterpret_cast<const char*>(soon), _MM_HINT_T1);
       }
       step<P>(groups, pair);
@@ -293,7 +290,6 @@ void matmul_tokens(const Matrix& weight, const uint8_t* activations, uint32_t nu
   const ActivationLayout layout = activation_layout(weight.cols, weight.group);
   const size_t stride = block_bytes(weight);
   const uint32_t groups = num_groups(weight.cols, weight.group);
-  const size_t soon_bytes = stride < kSoonBytes ? stride : kSoonBytes;  // about a panel
   const uint32_t panel_groups = kPanelColumns / weight.group;
   const uint32_t fitting = uint32_t(kActivationBytes / weight.cols) / (2 * kTokens) * (2 * kTokens);
   const uint32_t sweep_tokens = fitting < 2 * kTokens ? 2 * kTokens : fitting > kMostTokens ? kMostTokens : fitting;
@@ -315,22 +311,24 @@ void matmul_tokens(const Matrix& weight, const uint8_t* activations, uint32_t nu
         work.rows = weight.rows - b * kRowBlock;
         Unpacker<kFormat> unpacker{piece, weight.group, rest < kPanelColumns ? rest : kPanelColumns, 0, &scratch->panel,
                                    size_t(work.groups) * weight.group * 16};
-        const uint8_t* all_end = weight.data + block_end * stride;
-        work.soon = piece + soon_bytes < all_end ? piece + soon_bytes : all_end;
-        work.soon_end = work.soon + soon_bytes < all_end ? work.soon + soon_bytes : all_end;
+        const uint8_t* begin = piece;
+        while (unpacker.next < work.groups) unpacker.unpack_one();
+        piece = unpacker.piece;
+        const size_t left = size_t(weight.data + block_end * stride - piece);
+        work.soon = piece;
+        work.soon_end = piece + (size_t(piece - begin) < left ? size_t(piece - begin) : left);
         work.scratch = scratch;
         work.saved = scratch->saved;
         const uint32_t rest_tokens = tokens % (2 * kTokens);
         work.tokens = rest_tokens <= kTokens ? tokens - rest_tokens : tokens;  // in pairs of tiles
-        if (work.tokens != 0) pairs(work, unpacker);
+        if (work.tokens != 0) pairs(work);
         if (work.tokens != tokens) {
           work.activations += work.tokens / kTokens * layout.stride;
           work.out += work.tokens * out_stride;
           work.saved += work.tokens;
           work.tokens = rest_tokens;
-          single(work, unpacker);
+          single(work);
         }
-        piece = unpacker.piece;
       }
     }
   }

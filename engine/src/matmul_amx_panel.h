@@ -45,27 +45,31 @@ void quantize_token_tiles(const float* x, size_t x_stride, uint32_t num_tokens, 
                           uint32_t token_begin, uint32_t token_end, uint32_t group_begin, uint32_t group_end,
                           uint8_t* activations) {
   const ActivationLayout layout = activation_layout(cols, group);
-  for (uint32_t t = token_begin; t < token_end; ++t) {
-    const uint32_t lane = t % kTokens;
-    uint8_t* tile = activations + t / kTokens * layout.stride;
+  const uint32_t groups = num_groups(cols, group);
+  for (uint32_t begin = token_begin; begin < token_end;) {
+    const uint32_t first = begin / kTokens * kTokens;
+    const uint32_t end = first + kTokens < token_end ? first + kTokens : token_end;
+    uint8_t* tile = activations + first / kTokens * layout.stride;
     float* scales = reinterpret_cast<float*>(tile + layout.scales);
     float* x_sums = reinterpret_cast<float*>(tile + layout.x_sums);
-    const auto clear = [&](uint32_t g, uint32_t begin, uint32_t end) {
-      for (uint32_t i = begin; i < end; ++i) scales[g * kTokens + i] = x_sums[g * kTokens + i] = 0.0f;
-    };
-    const uint32_t lanes = t + 1 == num_tokens ? kTokens : lane + 1;  // the last token clears those that do not exist
-    for (uint32_t g = group_begin; g < group_end; ++g) {
-      const uint32_t begin = g * group;
-      const uint32_t count = cols - begin < group ? cols - begin : group;
-      int8_t* codes = reinterpret_cast<int8_t*>(tile) + size_t(g) * group * kTokens + lane * group;
-      float scale;
-      const int32_t sum = quantize_group(x + t * x_stride + begin, count, group, codes, &scale);
-      scales[g * kTokens + lane] = scale;
-      x_sums[g * kTokens + lane] = scale * float(sum);
-      clear(g, lane + 1, lanes);
+    quantize_all(
+        x, x_stride, cols, group, begin, end, group_begin, group_end,
+        [&](uint32_t, uint32_t t, uint32_t g) {
+          return reinterpret_cast<int8_t*>(tile) + (size_t(g) * kTokens + t - first) * group;
+        },
+        [&](const Groups& quantized, uint32_t i) {
+          const uint32_t at = quantized.group[i] * kTokens + quantized.token[i] - first;
+          scales[at] = quantized.scales[i];
+          x_sums[at] = quantized.x_sums[i];
+        });
+    // The last token clears those that do not exist; the last group, the one that makes the number even.
+    const uint32_t clear_end = end == num_tokens ? kTokens : end - first;
+    for (uint32_t g = group_begin; g < group_end + (group_end == groups ? groups % 2 : 0); ++g) {
+      for (uint32_t i = g < groups ? end - first : begin - first; i < clear_end; ++i) {
+        scales[g * kTokens + i] = x_sums[g * kTokens + i] = 0.0f;
+      }
     }
-    const uint32_t groups = num_groups(cols, group);
-    if (group_end == groups && groups % 2 != 0) clear(groups, lane, lanes);
+    begin = end;
   }
 }
 

@@ -51,38 +51,115 @@ size_t tiled_activation_bytes(uint32_t num_tokens, uint32_t cols, uint32_t group
   return round_up(num_tokens, kTile) / kTile * tile_layout(cols, group).stride + 64;
 }
 
-// One group of one token to `codes`, which has room for a multiple of 16; the definition is quantize_group in
-// matmul_scalar.cpp. Returns the sum of the codes.
-__attribute__((always_inline)) inline int32_t quantize_group(const float* x, uint32_t count, uint32_t group,
-                                                             int8_t* codes, float* scale) {
-  const __m512i magnitude = _mm512_set1_epi32(0x7FFFFFFF);
-  __m512i largest_lanes = _mm512_setzero_si512();
-  for (uint32_t k = 0; k < count; k += 16) {
-    const __mmask16 mask = count - k < 16 ? __mmask16((1u << (count - k)) - 1) : __mmask16(0xFFFF);
-    largest_lanes = _mm512_max_epu32(largest_lanes, _mm512_and_si512(_mm512_maskz_loadu_epi32(mask, x + k), magnitude));
+// Lane i of the result is `combine` over all lanes of x[i].
+template <class Combine>
+__attribute__((always_inline)) inline __m512i reduce_lanes(__m512i (&x)[16], Combine combine) {
+#pragma GCC unroll 8
+  for (int i = 0; i < 8; ++i) {
+    x[i] = combine(_mm512_unpacklo_epi32(x[2 * i], x[2 * i + 1]), _mm512_unpackhi_epi32(x[2 * i], x[2 * i + 1]));
   }
-  const uint32_t largest = _mm512_reduce_max_epu32(largest_lanes);
-  if (largest < kZeroBelowBits) {
-    for (uint32_t k = 0; k < group; k += 16) _mm_storeu_si128(reinterpret_cast<__m128i*>(codes + k), _mm_setzero_si128());
-    *scale = 0.0f;
-    return 0;
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) {
+    x[i] = combine(_mm512_unpacklo_epi64(x[2 * i], x[2 * i + 1]), _mm512_unpackhi_epi64(x[2 * i], x[2 * i + 1]));
   }
-  const float amax = bits_float(largest);
-  const __m512 inverse = _mm512_set1_ps(127.0f / amax);
-  const __m512 limit = _mm512_set1_ps(127.0f);
-  const __m512 minus_limit = _mm512_set1_ps(-127.0f);
-  *scale = amax / 127.0f;
-  __m512i sums = _mm512_setzero_si512();
-  for (uint32_t k = 0; k < group; k += 16) {
-    const uint32_t rest = count > k ? count - k : 0;
-    const __mmask16 mask = rest < 16 ? __mmask16((1u << rest) - 1) : __mmask16(0xFFFF);
-    __m512 value = _mm512_mul_ps(_mm512_maskz_loadu_ps(mask, x + k), inverse);
-    value = _mm512_min_ps(_mm512_max_ps(value, minus_limit), limit);  // a NaN becomes -127: the second operand wins
-    const __m512i code = _mm512_maskz_cvtps_epi32(mask, value);
-    sums = _mm512_add_epi32(sums, code);
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(codes + k), _mm512_cvtepi32_epi8(code));
+#pragma GCC unroll 3
+  for (int i = 0; i < 3; ++i) {  // (0, 1), (2, 3), then both
+    const __m512i& first = x[i < 2 ? 2 * i : 4];
+    const __m512i& second = x[i < 2 ? 2 * i + 1 : 5];
+    x[4 + i] = combine(_mm512_shuffle_i32x4(first, second, 0x88), _mm512_shuffle_i32x4(first, second, 0xDD));
   }
-  return _mm512_reduce_add_epi32(sums);
+  return x[6];
+}
+
+// Sixteen groups to quantize at once, of any tokens: where their floats are and their codes go, and what they become.
+struct Groups {
+  const float* x[16];
+  int8_t* codes[16];
+  uint32_t token[16];
+  uint32_t group[16];
+  uint32_t count = 0;
+  alignas(64) float scales[16];
+  alignas(64) int32_t sums[16];
+  alignas(64) float x_sums[16];
+  float padded[16][128];  // of groups that are short
+};
+
+// Quantizes 16 groups of 16 * kVectors floats. The definition is quantize_group in matmul_scalar.cpp; its clamp is a
+// saturation here, then -128 becomes -127: only values that are no numbers come near, as |x| * (127 / amax) rounds to
+// 127 at most.
+template <int kVectors>
+void quantize_groups(Groups& groups) {
+  __m512i lanes[16];
+#pragma GCC unroll 16
+  for (int i = 0; i < 16; ++i) {
+    lanes[i] = _mm512_setzero_si512();
+#pragma GCC unroll 8
+    for (int k = 0; k < kVectors; ++k) {
+      const __m512i bits = _mm512_loadu_si512(groups.x[i] + 16 * k);
+      lanes[i] = _mm512_max_epu32(lanes[i], _mm512_and_si512(bits, _mm512_set1_epi32(0x7FFFFFFF)));
+    }
+  }
+  const __m512i largest = reduce_lanes(lanes, [](__m512i a, __m512i b) { return _mm512_max_epu32(a, b); });
+  const __mmask16 nonzero = _mm512_cmpge_epu32_mask(largest, _mm512_set1_epi32(int32_t(kZeroBelowBits)));
+  const __m512 amax = _mm512_castsi512_ps(largest);
+  const __m512 scales = _mm512_maskz_div_ps(nonzero, amax, _mm512_set1_ps(127.0f));
+  alignas(64) float inverses[16];
+  _mm512_store_ps(inverses, _mm512_maskz_div_ps(nonzero, _mm512_set1_ps(127.0f), amax));
+#pragma GCC unroll 16
+  for (int i = 0; i < 16; ++i) {
+    __m128i sums = _mm_setzero_si128();
+#pragma GCC unroll 8
+    for (int k = 0; k < kVectors; ++k) {
+      const __m512 value = _mm512_mul_ps(_mm512_loadu_ps(groups.x[i] + 16 * k), _mm512_set1_ps(inverses[i]));
+      const __m128i codes = _mm_max_epi8(_mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(value)), _mm_set1_epi8(-127));
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(groups.codes[i] + 16 * k), codes);
+      sums = _mm_dpbusd_epi32(sums, _mm_set1_epi8(1), codes);
+    }
+    lanes[i] = _mm512_zextsi128_si512(sums);
+  }
+  const __m512i sums = reduce_lanes(lanes, [](__m512i a, __m512i b) { return _mm512_add_epi32(a, b); });
+  _mm512_store_ps(groups.scales, scales);
+  _mm512_store_si512(groups.sums, sums);
+  _mm512_store_ps(groups.x_sums, _mm512_mul_ps(scales, _mm512_cvtepi32_ps(sums)));
+}
+
+// Groups [group_begin, group_end) of tokens [token_begin, token_end), sixteen at a time: codes_of(i, token, group) says
+// where codes go, done(groups, i) takes the rest. A last group that is short is padded with zeros.
+template <class CodesOf, class Done>
+__attribute__((always_inline)) inline void quantize_all(const float* x, size_t x_stride, uint32_t cols, uint32_t group,
+                                                        uint32_t token_begin, uint32_t token_end, uint32_t group_begin,
+                                                        uint32_t group_end, CodesOf codes_of, Done done) {
+  Groups groups;
+  const auto flush = [&] {
+    alignas(64) int8_t nowhere[128];
+    for (uint32_t i = groups.count; i < 16; ++i) {
+      groups.x[i] = groups.x[0];
+      groups.codes[i] = nowhere;
+    }
+    (group == 16   ? quantize_groups<1>
+     : group == 32 ? quantize_groups<2>
+     : group == 64 ? quantize_groups<4>
+                   : quantize_groups<8>)(groups);
+    for (uint32_t i = 0; i < groups.count; ++i) done(groups, i);
+    groups.count = 0;
+  };
+  for (uint32_t g = group_begin; g < group_end; ++g) {
+    const uint32_t begin = g * group;
+    for (uint32_t t = token_begin; t < token_end; ++t) {
+      const uint32_t i = groups.count++;
+      groups.x[i] = x + t * x_stride + begin;
+      groups.codes[i] = codes_of(i, t, g);
+      groups.token[i] = t;
+      groups.group[i] = g;
+      if (cols - begin < group) {
+        memset(groups.padded[i], 0, sizeof groups.padded[i]);
+        memcpy(groups.padded[i], groups.x[i], (cols - begin) * sizeof(float));
+        groups.x[i] = groups.padded[i];
+      }
+      if (groups.count == 16) flush();
+    }
+  }
+  if (groups.count != 0) flush();
 }
 
 void quantize_tiles(const float* x, size_t x_stride, uint32_t num_tokens, uint32_t cols, uint32_t group,
@@ -95,32 +172,30 @@ void quantize_tiles(const float* x, size_t x_stride, uint32_t num_tokens, uint32
     return;
   }
   const TileLayout layout = tile_layout(cols, group);
-  for (uint32_t t = token_begin; t < token_end; ++t) {
-    const uint32_t first = t / kTile * kTile;
+  alignas(64) int8_t codes[16][128];
+  for (uint32_t begin = token_begin; begin < token_end;) {
+    const uint32_t first = begin / kTile * kTile;
+    const uint32_t end = first + kTile < token_end ? first + kTile : token_end;
     const uint32_t width = num_tokens - first < kTile ? num_tokens - first : kTile;
-    const uint32_t lane = t - first;
     uint8_t* tile = activations + first / kTile * layout.stride;
     float* scales = reinterpret_cast<float*>(tile + layout.codes * width);
     int32_t* sums = reinterpret_cast<int32_t*>(tile + layout.sums(width));
     float* x_sums = reinterpret_cast<float*>(tile + layout.x_sums(width));
-    for (uint32_t g = group_begin; g < group_end; ++g) {
-      const uint32_t begin = g * group;
-      const uint32_t count = cols - begin < group ? cols - begin : group;
-      alignas(64) int8_t codes[128];
-      float scale;
-      const int32_t sum = quantize_group(x + t * x_stride + begin, count, group, codes, &scale);
-      scales[g * width + lane] = scale;
-      sums[g * width + lane] = -sum;
-      x_sums[g * width + lane] = scale * float(sum);
-      uint8_t* target = tile + size_t(begin) * width + 4 * lane;
-      if (width == 1) {
-        for (uint32_t k = 0; k < group; k += 16) {
-          _mm_storeu_si128(reinterpret_cast<__m128i*>(target + k), _mm_load_si128(reinterpret_cast<__m128i*>(codes + k)));
-        }
-      } else {
-        for (uint32_t k = 0; k < group; k += 4) memcpy(target + k * width, codes + k, 4);
-      }
-    }
+    quantize_all(
+        x, x_stride, cols, group, begin, end, group_begin, group_end,
+        [&](uint32_t i, uint32_t, uint32_t g) {
+          return width == 1 ? reinterpret_cast<int8_t*>(tile) + size_t(g) * group : codes[i];
+        },
+        [&](const Groups& groups, uint32_t i) {
+          const uint32_t at = groups.group[i] * width + groups.token[i] - first;
+          scales[at] = groups.scales[i];
+          sums[at] = -groups.sums[i];
+          x_sums[at] = groups.x_sums[i];
+          if (width == 1) return;
+          uint8_t* target = tile + size_t(groups.group[i]) * group * width + 4 * (groups.token[i] - first);
+          for (uint32_t k = 0; k < group; k += 4) memcpy(target + k * width, codes[i] + k, 4);
+        });
+    begin = end;
   }
 }
 
