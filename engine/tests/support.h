@@ -129,12 +129,15 @@ inline bool same(const Logits& a, const Logits& b) {
   return a.size() == b.size() && (a.empty() || memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0);
 }
 
-// The logits of positions [begin, end).
-inline Logits slice(const Logits& logits, size_t vocab, size_t begin, size_t end) {
-  return Logits(logits.begin() + std::ptrdiff_t(begin * vocab), logits.begin() + std::ptrdiff_t(end * vocab));
+// Tokens [begin, end), and the logits of such positions.
+template <class Vector>
+Vector slice(const Vector& all, size_t begin, size_t end) {
+  Vector part(end - begin);
+  for (size_t i = begin; i < end; ++i) part[i - begin] = all[i];
+  return part;
 }
-inline Tokens slice(const Tokens& tokens, size_t begin, size_t end) {
-  return Tokens(tokens.begin() + std::ptrdiff_t(begin), tokens.begin() + std::ptrdiff_t(end));
+inline Logits slice(const Logits& logits, size_t vocab, size_t begin, size_t end) {
+  return slice(logits, begin * vocab, end * vocab);
 }
 
 // FNV-1a over the bits, lowest byte first.
