@@ -25,19 +25,21 @@ struct Page {
   uint32_t num_leaving;  // owners that will drop it in the step being planned
 };
 
+// Members are always inlined: files for wide instruction sets use them, and must not leave a copy to be shared.
+#define PP_ALWAYS_INLINE __attribute__((always_inline))
+
 struct KvLayout {
   uint32_t head_dim;
   uint32_t value_stride;
   uint32_t num_kv_heads;
 
-  size_t head_halfs() const { return size_t(kPagePositions) * (head_dim + value_stride); }
-  size_t key_offset(uint32_t layer, uint32_t kv_head) const {
+  PP_ALWAYS_INLINE size_t head_halfs() const { return size_t(kPagePositions) * (head_dim + value_stride); }
+  PP_ALWAYS_INLINE size_t key_offset(uint32_t layer, uint32_t kv_head) const {
     return (size_t(layer) * num_kv_heads + kv_head) * head_halfs();
   }
-  size_t value_offset(uint32_t layer, uint32_t kv_head) const {
-    return key_offset(layer, kv_head) + size_t(kPagePositions) * head_dim;
+  PP_ALWAYS_INLINE size_t page_bytes(uint32_t num_layers) const {
+    return head_halfs() * num_kv_heads * num_layers * sizeof(uint16_t);
   }
-  size_t page_bytes(uint32_t num_layers) const { return head_halfs() * num_kv_heads * num_layers * sizeof(uint16_t); }
 };
 
 }  // namespace pp
