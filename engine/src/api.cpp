@@ -42,7 +42,7 @@ pp_status pp_test_matmul(pp_isa isa, const pp_tensor* weight, const float* x, ui
   }
   ops.quantize(x, matrix.cols, num_tokens, matrix.cols, matrix.group, 0, num_tokens, 0, groups,
                activations.as<uint8_t>());
-  ops.matmul(matrix, activations.as<uint8_t>(), num_tokens, out, matrix.rows, 0, matrix.num_blocks(),
+  ops.matmul(matrix, activations.as<uint8_t>(), num_tokens, out, matrix.rows, 0, matrix.num_blocks(), nullptr,
              scratch.as<uint8_t>());
   return PP_OK;
 }

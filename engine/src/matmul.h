@@ -49,9 +49,10 @@ struct MatmulOps {
                    uint8_t* activations);
 
   // out[t * out_stride + r] for the rows of blocks [block_begin, block_end) and all tokens. Writes
-  // only rows < weight.rows. `scratch` is this thread's own, at least scratch_bytes.
+  // only rows < weight.rows. `next` is where this thread will read weights afterwards, or null; a kernel may
+  // ask the caches for them. `scratch` is this thread's own, at least scratch_bytes.
   void (*matmul)(const Matrix& weight, const uint8_t* activations, uint32_t num_tokens, float* out,
-                 size_t out_stride, uint32_t block_begin, uint32_t block_end, uint8_t* scratch);
+                 size_t out_stride, uint32_t block_begin, uint32_t block_end, const uint8_t* next, uint8_t* scratch);
   size_t scratch_bytes;
 };
 

@@ -20,12 +20,14 @@ namespace pp {
 namespace {
 
 // Measured on Sapphire Rapids: asking ahead pays at any number of tokens.
-using Ahead = AskAhead<1, 4096, _MM_HINT_T0>;
-constexpr uint32_t kFromTokens = 8;  // fewer tokens: AVX-512
+using Ahead = AskNextBlock;
 constexpr uint32_t kMostTokens = 512;  // of one sweep over the weights
 constexpr size_t kActivationBytes = size_t(1) << 20;  // codes of one sweep, so that they stay in the second cache
 
 constexpr uint32_t kAskRows = 4;
+
+// Fewer tokens take the AVX-512 kernels, which unpack nothing in advance. Measured: small groups need more tokens.
+uint32_t from_tokens(uint32_t group) { return group == 0 ? UINT32_MAX : group < kSlice ? 44 : 14; }
 
 struct Scratch {
   Panel panel;
@@ -335,22 +337,22 @@ void matmul_tokens(const Matrix& weight, const uint8_t* activations, uint32_t nu
 }
 
 size_t activation_bytes(uint32_t num_tokens, uint32_t cols, uint32_t group) {
-  if (group == 0 || num_tokens < kFromTokens) return tiled_activation_bytes(num_tokens, cols, group);
+  if (num_tokens < from_tokens(group)) return tiled_activation_bytes(num_tokens, cols, group);
   return round_up(num_tokens, kTokens) / kTokens * activation_layout(cols, group).stride;
 }
 
 void quantize(const float* x, size_t x_stride, uint32_t num_tokens, uint32_t cols, uint32_t group,
               uint32_t token_begin, uint32_t token_end, uint32_t group_begin, uint32_t group_end,
               uint8_t* activations) {
-  const auto quantize_some = group == 0 || num_tokens < kFromTokens ? quantize_tiles : quantize_token_tiles;
+  const auto quantize_some = num_tokens < from_tokens(group) ? quantize_tiles : quantize_token_tiles;
   quantize_some(x, x_stride, num_tokens, cols, group, token_begin, token_end, group_begin, group_end, activations);
 }
 
 void matmul(const Matrix& weight, const uint8_t* activations, uint32_t num_tokens, float* out, size_t out_stride,
-            uint32_t block_begin, uint32_t block_end, uint8_t* scratch) {
+            uint32_t block_begin, uint32_t block_end, const uint8_t* next, uint8_t* scratch) {
   if (weight.group == 0) return matmul_halves(weight, activations, num_tokens, out, out_stride, block_begin, block_end);
-  if (num_tokens < kFromTokens) {
-    return matmul_tiles<Ahead>(weight, activations, num_tokens, out, out_stride, block_begin, block_end);
+  if (num_tokens < from_tokens(weight.group)) {
+    return matmul_tiles<Ahead>(weight, activations, num_tokens, out, out_stride, block_begin, block_end, next);
   }
   const auto product = weight.format == PP_Q4    ? matmul_tokens<PP_Q4>
                        : weight.format == PP_Q4M ? matmul_tokens<PP_Q4M>

@@ -328,7 +328,8 @@ void matmul_of(const Matrix& weight, const uint8_t* activations, uint32_t num_to
 }
 
 void matmul(const Matrix& weight, const uint8_t* activations, uint32_t num_tokens, float* out, size_t out_stride,
-            uint32_t block_begin, uint32_t block_end, uint8_t* scratch) {
+            uint32_t block_begin, uint32_t block_end, const uint8_t* next, uint8_t* scratch) {
+  (void)next;
   (void)scratch;
   const auto product = [](pp_format format) {
     switch (format) {

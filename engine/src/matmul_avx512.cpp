@@ -10,10 +10,10 @@ namespace {
 using Ahead = AskAhead<5, 4096, _MM_HINT_T0>;
 
 void matmul(const Matrix& weight, const uint8_t* activations, uint32_t num_tokens, float* out, size_t out_stride,
-            uint32_t block_begin, uint32_t block_end, uint8_t* scratch) {
+            uint32_t block_begin, uint32_t block_end, const uint8_t* next, uint8_t* scratch) {
   (void)scratch;
-  const auto product = weight.group == 0 ? matmul_halves : matmul_tiles<Ahead>;
-  product(weight, activations, num_tokens, out, out_stride, block_begin, block_end);
+  if (weight.group == 0) return matmul_halves(weight, activations, num_tokens, out, out_stride, block_begin, block_end);
+  matmul_tiles<Ahead>(weight, activations, num_tokens, out, out_stride, block_begin, block_end, next);
 }
 
 const MatmulOps kOps = {tiled_activation_bytes, quantize_tiles, matmul, 0};

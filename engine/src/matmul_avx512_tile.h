@@ -64,11 +64,20 @@ __attribute__((always_inline)) inline void add_chunk(const uint8_t* chunk, const
 template <int kFromTokens, size_t kDistance, _mm_hint kCache>
 struct AskAhead {
   template <int kWidth>
-  __attribute__((always_inline)) static void ask(const uint8_t* chunk) {
+  __attribute__((always_inline)) static void ask(const uint8_t* chunk, ptrdiff_t) {
     if constexpr (kWidth >= kFromTokens) {
       _mm_prefetch(reinterpret_cast<const char*>(chunk + kDistance), kCache);
       _mm_prefetch(reinterpret_cast<const char*>(chunk + kDistance + 64), kCache);
     }
+  }
+};
+
+// Asks for the block that this thread reads after this one, `to_next` away: one stream goes through all matrices.
+struct AskNextBlock {
+  template <int kWidth>
+  __attribute__((always_inline)) static void ask(const uint8_t* chunk, ptrdiff_t to_next) {
+    _mm_prefetch(reinterpret_cast<const char*>(chunk + to_next), _MM_HINT_T1);
+    _mm_prefetch(reinterpret_cast<const char*>(chunk + to_next + 64), _MM_HINT_T1);
   }
 };
 
@@ -91,7 +100,7 @@ GroupShape group_shape(const Matrix& weight) {
 // weights ahead of their use; else the hardware's own prefetcher is left alone.
 template <pp_format kFormat, int kWidth, class Ahead>
 void tile_product(const uint8_t* piece, const GroupShape& shape, const uint8_t* tile, float* out, size_t out_stride,
-                  uint32_t rows) {
+                  uint32_t rows, ptrdiff_t to_next) {
   constexpr bool kFourBit = kFormat == PP_Q4 || kFormat == PP_Q4M;
   constexpr bool kMinimum = kFormat == PP_Q4M || kFormat == PP_Q8M;
   constexpr int kCentre = kFormat == PP_Q4 ? 3 : 7;  // the code of zero is 8 or 128
@@ -122,7 +131,7 @@ void tile_product(const uint8_t* piece, const GroupShape& shape, const uint8_t* 
     const uint8_t* chunk = piece + (kMinimum ? 2 * kHalfLine : kHalfLine);
     const uint8_t* end = chunk + (g + 1 == shape.groups ? shape.last_chunks : shape.chunks) * kChunkBytes;
     for (; chunk != end; chunk += kChunkBytes, codes += kCodesPerChunk) {
-      Ahead::template ask<kWidth>(chunk);
+      Ahead::template ask<kWidth>(chunk, to_next);
       add_chunk<kFourBit, kWidth>(chunk, codes, sums);
     }
     const __m512 scale0 = load_halves(piece);
@@ -158,7 +167,7 @@ void tile_product(const uint8_t* piece, const GroupShape& shape, const uint8_t* 
   }
 }
 
-using TileProduct = void (*)(const uint8_t*, const GroupShape&, const uint8_t*, float*, size_t, uint32_t);
+using TileProduct = void (*)(const uint8_t*, const GroupShape&, const uint8_t*, float*, size_t, uint32_t, ptrdiff_t);
 
 template <pp_format kFormat, class Ahead>
 struct TileProducts {
@@ -182,7 +191,7 @@ TileProduct tile_product_of(pp_format format, uint32_t width) {
 
 template <class Ahead>
 void matmul_tiles(const Matrix& weight, const uint8_t* activations, uint32_t num_tokens, float* out,
-                  size_t out_stride, uint32_t block_begin, uint32_t block_end) {
+                  size_t out_stride, uint32_t block_begin, uint32_t block_end, const uint8_t* next) {
   const GroupShape shape = group_shape(weight);
   const size_t stride = block_bytes(weight);
   const uint32_t full = num_tokens / kTile;
@@ -193,13 +202,15 @@ void matmul_tiles(const Matrix& weight, const uint8_t* activations, uint32_t num
     const uint8_t* block = weight.data + b * stride;
     const uint32_t row = b * kRowBlock;
     const uint32_t rows = weight.rows - row < kRowBlock ? weight.rows - row : kRowBlock;
+    const uint8_t* following = b + 1 < block_end ? block + stride : next != nullptr ? next : block;
+    const ptrdiff_t to_next = following - block;
     for (uint32_t i = 0; i < full; ++i) {
       full_product(block, shape, activations + i * shape.layout.stride, out + i * kTile * out_stride + row, out_stride,
-                   rows);
+                   rows, to_next);
     }
     if (rest != 0) {
       rest_product(block, shape, activations + full * shape.layout.stride, out + full * kTile * out_stride + row,
-                   out_stride, rows);
+                   out_stride, rows, to_next);
     }
   }
 }

@@ -135,7 +135,8 @@ void half_block(const Matrix& weight, const uint8_t* block, const uint8_t* token
 }
 
 void matmul(const Matrix& weight, const uint8_t* activations, uint32_t num_tokens, float* out, size_t out_stride,
-            uint32_t block_begin, uint32_t block_end, uint8_t* scratch) {
+            uint32_t block_begin, uint32_t block_end, const uint8_t* next, uint8_t* scratch) {
+  (void)next;
   (void)scratch;
   const TokenLayout layout = token_layout(weight.cols, weight.group);
   const size_t stride = block_bytes(weight);

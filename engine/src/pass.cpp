@@ -20,12 +20,14 @@ Range share(uint32_t count, uint32_t thread, uint32_t num_threads) {
   return {uint32_t(uint64_t(count) * thread / num_threads), uint32_t(uint64_t(count) * (thread + 1) / num_threads)};
 }
 
+const uint8_t* block_data(const Matrix& matrix, uint32_t block) { return matrix.data + block * block_bytes(matrix); }
+
 // The rows [32 * begin, 32 * end) of a matrix as a matrix of their own.
 Matrix row_blocks(const Matrix& matrix, uint32_t begin, uint32_t end) {
   Matrix part = matrix;
   const uint32_t rest = matrix.rows - begin * kRowBlock;
   part.rows = (end - begin) * kRowBlock < rest ? (end - begin) * kRowBlock : rest;
-  part.data += begin * block_bytes(matrix);
+  part.data = block_data(matrix, begin);
   return part;
 }
 
@@ -35,12 +37,12 @@ class Pass {
 
   void run_thread(uint32_t thread) {
     embed(thread);
-    barrier();
+    barrier(share_data(thread, model_.layers[0].qkv));
     for (uint32_t n = 0; n < config_.num_hidden_layers; ++n) {
       attend(thread, n);
-      feed_forward(thread, model_.layers[n]);
+      feed_forward(thread, n);
       if (thread == 0 && cancel_ != nullptr && *cancel_ != 0) is_cancelled_ = true;
-      barrier();
+      barrier(share_data(thread, n + 1 < config_.num_hidden_layers ? model_.layers[n + 1].qkv : model_.head));
       if (is_cancelled_) return;
     }
     if (batch_.outputs.size() > 0) write_outputs(thread);
@@ -49,7 +51,7 @@ class Pass {
   bool is_cancelled() const { return is_cancelled_; }
 
  private:
-  void barrier() { engine_.team.barrier(); }
+  void barrier(const uint8_t* soon = nullptr) { engine_.team.barrier(soon); }
   uint32_t num_threads() const { return engine_.team.size(); }
 
   // Tokens in runs of 8, which is how kernels interleave them.
@@ -100,11 +102,16 @@ class Pass {
     vector_.rms_norm(x, weight, config_.hidden_size, config_.rms_norm_eps, out);
   }
 
+  // Where this thread's share of a matrix begins.
+  const uint8_t* share_data(uint32_t thread, const Matrix& matrix) const {
+    return block_data(matrix, share(matrix.num_blocks(), thread, num_threads()).begin);
+  }
+
   // Computes blocks [begin, end) of a matrix a few at a time and calls use(first row, rows, out, stride) for each
   // run, while the outputs (T, rows) are in the cache. Runs are multiples of `unit` blocks.
   template <class Use>
   void multiply(uint32_t thread, const Matrix& matrix, const uint8_t* activations, uint32_t begin, uint32_t end,
-                uint32_t unit, Use use) {
+                uint32_t unit, const uint8_t* next, Use use) {
     ThreadScratch& scratch = w_.threads[thread];
     const uint32_t fitting = kChunkFloats / (kRowBlock * batch_.num_tokens) / unit * unit;
     const uint32_t step = fitting > unit ? fitting : unit;
@@ -112,15 +119,16 @@ class Pass {
       const uint32_t count = end - block < step ? end - block : step;
       const Matrix part = row_blocks(matrix, block, block + count);
       const uint32_t stride = count * kRowBlock;
-      matmul_.matmul(part, activations, batch_.num_tokens, scratch.chunk, stride, 0, count, scratch.matmul);
+      matmul_.matmul(part, activations, batch_.num_tokens, scratch.chunk, stride, 0, count,
+                     block + count < end ? block_data(matrix, block + count) : next, scratch.matmul);
       use(block * kRowBlock, part.rows, scratch.chunk, stride);
     }
   }
 
   // Adds this thread's rows of a product to the residual stream.
-  void add_product(uint32_t thread, const Matrix& matrix, const uint8_t* activations) {
+  void add_product(uint32_t thread, const Matrix& matrix, const uint8_t* activations, const uint8_t* next) {
     const Range mine = share(matrix.num_blocks(), thread, num_threads());
-    multiply(thread, matrix, activations, mine.begin, mine.end, 1,
+    multiply(thread, matrix, activations, mine.begin, mine.end, 1, next,
              [&](uint32_t row, uint32_t rows, const float* out, uint32_t stride) {
                for (uint32_t t = 0; t < batch_.num_tokens; ++t) {
                  vector_.add(w_.hidden + size_t(t) * w_.hidden_stride + row, out + size_t(t) * stride, rows);
@@ -133,8 +141,8 @@ class Pass {
     const uint8_t* activations = normalize(thread, layer.input_norm, layer.qkv);
     const Range mine = share(layer.qkv.num_blocks(), thread, num_threads());
     matmul_.matmul(layer.qkv, activations, batch_.num_tokens, w_.qkv, w_.qkv_stride, mine.begin, mine.end,
-                   w_.threads[thread].matmul);
-    barrier();
+                   share_data(thread, layer.o), w_.threads[thread].matmul);
+    barrier(share_data(thread, layer.o));
 
     const uint32_t num_stores = uint32_t(batch_.store_units.size());
     if (num_stores > 0) {
@@ -148,14 +156,15 @@ class Pass {
     for (uint32_t i; (i = next_unit_.fetch_add(1, std::memory_order_relaxed)) < num_units;) {
       attend_unit(thread, n, batch_.attention_units[i]);
     }
-    barrier();
+    barrier(share_data(thread, layer.o));
     if (thread == 0) {  // the next use is behind the barriers of the products
       next_store_.store(0, std::memory_order_relaxed);
       next_unit_.store(0, std::memory_order_relaxed);
     }
     add_product(thread, layer.o,
-                quantize(thread, w_.attended, w_.attended_stride, batch_.num_tokens, layer.o, w_.activations));
-    barrier();
+                quantize(thread, w_.attended, w_.attended_stride, batch_.num_tokens, layer.o, w_.activations),
+                block_data(layer.gate_up, 2 * inner_share(thread, layer).begin));
+    barrier(block_data(layer.gate_up, 2 * inner_share(thread, layer).begin));
   }
 
   // Keys and values of tokens [begin, end) of a span into the cache.
@@ -227,16 +236,23 @@ class Pass {
     return true;
   }
 
-  // Threads share gate and up rows by whole groups of the next product's input, and quantize what they made.
-  void feed_forward(uint32_t thread, const Layer& layer) {
+  // Threads share gate and up rows by whole groups of the next product's input.
+  Range inner_share(uint32_t thread, const Layer& layer) const {
+    const uint32_t group_blocks = layer.down.group > kRowBlock ? layer.down.group / kRowBlock : 1;
+    const uint32_t blocks = layer.gate_up.num_blocks() / 2;
+    const Range groups = share((blocks + group_blocks - 1) / group_blocks, thread, num_threads());
+    const uint32_t end = groups.end * group_blocks;
+    return {groups.begin * group_blocks, end < blocks ? end : blocks};
+  }
+
+  // Each thread quantizes what it made of the inner values.
+  void feed_forward(uint32_t thread, uint32_t n) {
+    const Layer& layer = model_.layers[n];
     const uint8_t* activations = normalize(thread, layer.post_attention_norm, layer.gate_up);
     const Matrix& down = layer.down;
     const uint32_t unit_blocks = down.group > kRowBlock ? down.group / kRowBlock : 1;
-    const uint32_t inner_blocks = layer.gate_up.num_blocks() / 2;
-    const Range units = share((inner_blocks + unit_blocks - 1) / unit_blocks, thread, num_threads());
-    const uint32_t begin = units.begin * unit_blocks;
-    const uint32_t end = units.end * unit_blocks < inner_blocks ? units.end * unit_blocks : inner_blocks;
-    multiply(thread, layer.gate_up, activations, 2 * begin, 2 * end, 2 * unit_blocks,
+    const Range mine = inner_share(thread, layer);
+    multiply(thread, layer.gate_up, activations, 2 * mine.begin, 2 * mine.end, 2 * unit_blocks, share_data(thread, down),
              [&](uint32_t row, uint32_t rows, const float* out, uint32_t stride) {
                const uint32_t first = row / 2;
                const uint32_t last = first + rows / 2 < down.cols ? first + rows / 2 : down.cols;
@@ -249,12 +265,13 @@ class Pass {
                                 batch_.num_tokens, first / down.group, num_groups(last, down.group),
                                 w_.inner_activations);
              });
-    barrier();
+    barrier(share_data(thread, down));
     const uint8_t* inner = w_.inner_activations;
     if (down.group == 0) {
       inner = quantize(thread, w_.inner, w_.inner_stride, batch_.num_tokens, down, w_.inner_activations);
     }
-    add_product(thread, down, inner);
+    add_product(thread, down, inner,
+                share_data(thread, n + 1 < config_.num_hidden_layers ? model_.layers[n + 1].qkv : model_.head));
   }
 
   void write_outputs(uint32_t thread) {
@@ -295,7 +312,7 @@ class Pass {
     const bool direct = logits_are_contiguous();
     float* const out = direct ? outputs[0].logits : w_.logits;
     matmul_.matmul(head, activations, rows, out, config_.vocab_size, mine.begin, mine.end,
-                   w_.threads[thread].matmul);
+                   share_data(thread, model_.layers[0].qkv), w_.threads[thread].matmul);
     if (direct || mine.begin == mine.end) return;
     const size_t first = mine.begin * kRowBlock;
     const size_t last = mine.end * kRowBlock < head.rows ? mine.end * kRowBlock : head.rows;

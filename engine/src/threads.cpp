@@ -23,6 +23,8 @@ namespace {
 constexpr uint32_t kReads = 200;
 constexpr uint32_t kSpins = 2000;
 constexpr uint32_t kYields = 2000;
+// What a waiting thread asks for at most; a part of any second cache.
+constexpr size_t kSoonBytes = size_t(1) << 16;
 
 inline void pause_briefly() {
 #if defined(__x86_64__)
@@ -102,15 +104,19 @@ void* ThreadTeam::work_until_stopped(void* argument) {
 }
 
 // All wait on the counter that they raise: one cache line travels to the last that arrives, and back.
-void ThreadTeam::barrier() {
+void ThreadTeam::barrier(const uint8_t* soon) {
   if (size_ == 1) return;
   const uint64_t arrival = num_arrivals_.fetch_add(1) + 1;
   const uint64_t complete = (arrival + size_ - 1) / size_ * size_;
-  if (arrival < complete) return wait_for(num_arrivals_, complete);
+  if (arrival < complete) return wait_for(num_arrivals_, complete, soon);
   wake_sleepers();
 }
 
-void ThreadTeam::wait_for(const std::atomic<uint64_t>& count, uint64_t least) {
+void ThreadTeam::wait_for(const std::atomic<uint64_t>& count, uint64_t least, const uint8_t* soon) {
+  for (size_t i = 0; soon != nullptr && i < kSoonBytes; i += 64) {
+    if (count.load(std::memory_order_acquire) >= least) return;
+    __builtin_prefetch(soon + i, 0, 2);  // into the second cache
+  }
   for (uint32_t i = 0; i < spins_; ++i) {
     if (count.load(std::memory_order_acquire) >= least) return;
     if (i >= kReads) pause_briefly();
@@ -143,7 +149,7 @@ namespace pp {
 pp_status ThreadTeam::start(uint32_t) { return PP_OK; }
 ThreadTeam::~ThreadTeam() = default;
 void ThreadTeam::run(Work work, void* context) { work(context, 0); }
-void ThreadTeam::barrier() {}
+void ThreadTeam::barrier(const uint8_t*) {}
 bool ThreadTeam::has_its_workers() const { return true; }
 
 }  // namespace pp

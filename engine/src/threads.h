@@ -27,8 +27,9 @@ class ThreadTeam {
   // Runs work(context, thread) once per thread, the caller's as thread 0, and returns when all are done.
   void run(Work work, void* context);
 
-  // Inside `run`: returns when every thread of the team has arrived.
-  void barrier();
+  // Inside `run`: returns when every thread of the team has arrived. While it waits, the caches are asked for
+  // what lies at `soon`, which this thread reads next.
+  void barrier(const uint8_t* soon = nullptr);
 
   uint32_t size() const { return size_; }
 
@@ -40,7 +41,7 @@ class ThreadTeam {
   struct Sleepers;
 
   static void* work_until_stopped(void* worker);
-  void wait_for(const std::atomic<uint64_t>& count, uint64_t least);
+  void wait_for(const std::atomic<uint64_t>& count, uint64_t least, const uint8_t* soon = nullptr);
   void wake_sleepers();
 
   uint32_t size_ = 1;

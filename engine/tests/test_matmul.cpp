@@ -104,7 +104,7 @@ std::vector<float> product(const pp::MatmulOps* ops, Random& random, const Matri
   std::vector<float> out(tokens * out_stride, kUntouched);
   for (uint32_t b = 0; b < weight.num_blocks();) {
     const uint32_t end = random() % 2 ? weight.num_blocks() : pick(random, b + 1, weight.num_blocks());
-    ops->matmul(weight, activations.data, tokens, out.data(), out_stride, b, end, scratch.data);
+    ops->matmul(weight, activations.data, tokens, out.data(), out_stride, b, end, nullptr, scratch.data);
     b = end;
   }
   return out;

@@ -6,8 +6,6 @@ objects and by their finalizers, so each handle is freed once, children first.
 
 import threading
 from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from pocketphi.runtime import abi
@@ -44,15 +42,21 @@ class EngineState:
     dropped: deque[int] = field(default_factory=deque)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    @contextmanager
-    def exclusive(self) -> Iterator[int]:
-        """The engine's pointer, with no other thread inside the engine."""
-        with self.lock:
+    def __enter__(self) -> int:
+        """The engine's pointer; until the end of the block no other thread is inside the engine."""
+        self.lock.acquire()
+        try:
             if not self.pointer:
                 raise ValueError("the engine is closed")
             while self.dropped:
                 self.free_session(self.dropped.popleft())
-            yield self.pointer
+        except BaseException:
+            self.lock.release()
+            raise
+        return self.pointer
+
+    def __exit__(self, *_: object) -> None:
+        self.lock.release()
 
     def free_session(self, pointer: int) -> None:
         if pointer in self.sessions:

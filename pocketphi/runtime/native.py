@@ -13,6 +13,7 @@ thread or by a signal handler ends the step at the next layer.
 
 import ctypes
 import weakref
+from array import array
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Self
@@ -30,6 +31,8 @@ from pocketphi.runtime.machine import available_cores
 
 ProgressCallback = Callable[[int, int], None]
 """Called with tokens done and tokens in all while a long step works; it must not call the engine."""
+
+_NO_PROGRESS = abi.Progress()
 
 LONG_STEP_TOKENS = 16
 """A step above this many tokens runs beside the main thread, so that signals are handled meanwhile."""
@@ -148,30 +151,30 @@ class NativeEngine:
 
     @property
     def isa(self) -> Isa:
-        with self._state.exclusive() as engine:
+        with self._state as engine:
             return Isa(abi.library().pp_engine_isa(engine))
 
     @property
     def page_bytes(self) -> int:
         """Bytes of one page of cached keys and values, all layers."""
-        with self._state.exclusive() as engine:
+        with self._state as engine:
             return int(abi.library().pp_engine_page_bytes(engine))
 
     @property
     def page_positions(self) -> int:
         """Positions that one page holds."""
-        with self._state.exclusive() as engine:
+        with self._state as engine:
             return int(abi.library().pp_engine_page_positions(engine))
 
     @property
     def pages_in_use_bytes(self) -> int:
-        with self._state.exclusive() as engine:
+        with self._state as engine:
             return int(abi.library().pp_engine_pages_in_use(engine))
 
     def session(self) -> "NativeSession":
         """A new, empty sequence."""
         pointer = ctypes.c_void_p()
-        with self._state.exclusive() as engine:
+        with self._state as engine:
             abi.check(abi.library().pp_session_create(engine, ctypes.byref(pointer)))
             return NativeSession(self, self._state, pointer.value or 0)
 
@@ -194,49 +197,49 @@ class NativeEngine:
             return []
         flag = CancelFlag() if cancel is None else cancel
         failure: list[BaseException] = []
+        callback = _NO_PROGRESS if progress is None else _guarded(progress, flag, failure)
+        if self._is_long(items):
+            return interruptibly(lambda: self._run(items, flag, callback, failure), flag)
+        return self._run(items, flag, callback, failure)
 
-        def work() -> list[StepOutput]:
-            with self._state.exclusive() as engine:
-                slots, outputs, kept = self._slots(items)
-                callback = _guarded(progress, flag, failure)
-                status = abi.library().pp_step(engine, slots, len(items), ctypes.byref(flag.word), callback, None)
-                del kept
-                if not failure:
-                    abi.check(status)
-                elif status == abi.Status.OK:  # raised behind the last pass: the step is done, and is taken back
-                    for slot in slots:
-                        length = abi.library().pp_session_length(slot.session) - slot.num_tokens
-                        abi.check(abi.library().pp_session_rewind(slot.session, length))
+    def _is_long(self, items: Sequence[StepItem]) -> bool:
+        if sum([len(item.tokens) for item in items]) > LONG_STEP_TOKENS:
+            return True
+        return self.model.config.rope.is_long and any(item.session.stale(len(item.tokens)) for item in items)
+
+    # Between two tokens the caches hold weights and no Python: each line here costs ten times what it seems to.
+    def _run(
+        self, items: Sequence[StepItem], flag: CancelFlag, callback: object, failure: list[BaseException]
+    ) -> list[StepOutput]:
+        with self._state as engine:
+            slots = (abi.Item * len(items))()
+            outputs: list[StepOutput] = []
+            kept = []
+            for slot, item in zip(slots, items, strict=True):
+                tokens = _token_array(item.tokens)
+                kept.append(tokens)
+                slot.session = item.session.pointer(self)
+                slot.tokens, slot.num_tokens = tokens.buffer_info()
+                logits = hidden = None
+                if item.logits:
+                    rows = 1 if item.logits == Positions.LAST else len(tokens)
+                    logits = np.empty((rows, self.model.config.vocab_size), np.float32)
+                    slot.logits_positions, slot.logits = item.logits, _address(logits)
+                if item.hidden:
+                    rows = 1 if item.hidden == Positions.LAST else len(tokens)
+                    hidden = np.empty((rows, self.model.config.hidden_size), np.float32)
+                    slot.hidden_positions, slot.hidden = item.hidden, _address(hidden)
+                outputs.append(StepOutput(logits, hidden))
+            status = abi.library().pp_step(engine, slots, len(items), ctypes.byref(flag.word), callback, None)
+            del kept
+            if not failure:
+                abi.check(status)
                 return outputs
-
-        is_long = sum(len(item.tokens) for item in items) > LONG_STEP_TOKENS or any(
-            item.session.stale(len(item.tokens)) for item in items
-        )
-        outputs = interruptibly(work, flag) if is_long else work()
-        if failure:
+            if status == abi.Status.OK:  # raised behind the last pass: the step is done, and is taken back
+                for slot in slots:
+                    length = abi.library().pp_session_length(slot.session) - slot.num_tokens
+                    abi.check(abi.library().pp_session_rewind(slot.session, length))
             raise failure[0]
-        return outputs
-
-    def _slots(
-        self, items: Sequence[StepItem]
-    ) -> tuple["ctypes.Array[abi.Item]", list[StepOutput], list[NDArray[np.int32]]]:
-        """The C items, the arrays they write to, and the token arrays that must live as long."""
-        slots = (abi.Item * len(items))()
-        outputs: list[StepOutput] = []
-        kept: list[NDArray[np.int32]] = []
-        for slot, item in zip(slots, items, strict=True):
-            config = self.model.config
-            tokens = _token_array(item.tokens)
-            logits = _rows(item.logits, len(tokens), config.vocab_size)
-            hidden = _rows(item.hidden, len(tokens), config.hidden_size)
-            slot.session = item.session.pointer(self)
-            slot.tokens, slot.num_tokens = tokens.ctypes.data, len(tokens)
-            slot.logits_positions, slot.hidden_positions = item.logits, item.hidden
-            slot.logits = None if logits is None else logits.ctypes.data
-            slot.hidden = None if hidden is None else hidden.ctypes.data
-            kept.append(tokens)
-            outputs.append(StepOutput(logits, hidden))
-        return slots, outputs, kept
 
     def close(self) -> None:
         """Free the engine and its sessions. A second call does nothing."""
@@ -270,23 +273,23 @@ class NativeSession:
     @property
     def length(self) -> int:
         """Tokens in the sequence."""
-        with self._state.exclusive():
+        with self._state:
             return int(abi.library().pp_session_length(self.pointer(self.engine)))
 
     def stale(self, num_tokens: int) -> int:
         """Tokens whose keys the next step of `num_tokens` recomputes: LongRoPE's border lies between."""
-        with self._state.exclusive():
+        with self._state:
             return int(abi.library().pp_session_stale(self.pointer(self.engine), num_tokens))
 
     def rewind(self, length: int) -> None:
         """Forget everything from position `length` on."""
-        with self._state.exclusive():
+        with self._state:
             abi.check(abi.library().pp_session_rewind(self.pointer(self.engine), length))
 
     def fork(self) -> "NativeSession":
         """A second session with the same tokens, which shares the full pages."""
         pointer = ctypes.c_void_p()
-        with self._state.exclusive():
+        with self._state:
             abi.check(abi.library().pp_session_fork(self.pointer(self.engine), ctypes.byref(pointer)))
             return NativeSession(self.engine, self._state, pointer.value or 0)
 
@@ -306,7 +309,7 @@ class NativeSession:
     def close(self) -> None:
         """Free the session. A second call does nothing."""
         if self._finalizer.detach() and self._state.pointer:
-            with self._state.exclusive():
+            with self._state:
                 self._state.free_session(self._pointer)
 
     def __enter__(self) -> Self:
@@ -336,28 +339,27 @@ def _describe(config: DecoderConfig) -> abi.Config:
     )
 
 
-def _token_array(tokens: Sequence[int] | NDArray[np.int32]) -> NDArray[np.int32]:
+def _token_array(tokens: Sequence[int] | NDArray[np.int32]) -> "array[int]":
     """One or more whole numbers as the engine takes them; the engine checks them against the vocabulary."""
-    array = np.asarray(tokens)
-    if array.ndim != 1 or not array.size:
-        raise ValueError(f"a step takes one or more tokens per session, got shape {array.shape}")
-    if array.dtype != np.int32:
-        limits = np.iinfo(np.int32)
-        if array.dtype.kind not in "iu" or array.min() < limits.min or array.max() > limits.max:
-            raise UserError("a token is not a whole number, or far outside every vocabulary")
-    return np.ascontiguousarray(array, np.int32)
+    if isinstance(tokens, np.ndarray):
+        if tokens.ndim != 1:
+            raise ValueError(f"a step takes one or more tokens per session, got shape {tokens.shape}")
+        tokens = tokens.tolist()
+    try:
+        result = array("i", tokens)
+    except (TypeError, OverflowError):
+        raise UserError("a token is not a whole number, or far outside every vocabulary") from None
+    if not result:
+        raise ValueError("a step takes one or more tokens per session, got none")
+    return result
 
 
-def _rows(positions: Positions, num_tokens: int, width: int) -> NDArray[np.float32] | None:
-    if positions == Positions.NONE:
-        return None
-    return np.empty((num_tokens if positions == Positions.ALL else 1, width), np.float32)
+def _address(rows: NDArray[np.float32]) -> int:
+    return ctypes.addressof(ctypes.c_char.from_buffer(rows))
 
 
-def _guarded(progress: ProgressCallback | None, cancel: CancelFlag, failure: list[BaseException]) -> object:
+def _guarded(progress: ProgressCallback, cancel: CancelFlag, failure: list[BaseException]) -> object:
     """`progress` as a C callback; an exception in it ends the step and is kept in `failure`."""
-    if progress is None:
-        return abi.Progress()
 
     def call(_: object, done: int, total: int) -> None:
         try:
