@@ -6,14 +6,17 @@ waits here, where Ctrl-C is seen at once and sets the flag.
 """
 
 import ctypes
+import os
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import ThreadPoolExecutor, wait
+from functools import cache
 from typing import TypeVar
 
 T = TypeVar("T")
 
 _LOOK_UP_SECONDS = 0.1
+_MAX_HELPERS = 4  # one, unless a signal handler steps another engine meanwhile
 
 
 class CancelFlag:
@@ -41,25 +44,25 @@ def interruptibly(work: Callable[[], T], cancel: CancelFlag) -> T:
     """
     if threading.current_thread() is not threading.main_thread():
         return work()
-    future: Future[T] = Future()
-    done = threading.Event()
-
-    def run() -> None:
-        try:
-            future.set_result(work())
-        except BaseException as error:  # noqa: BLE001  handed to the waiting thread
-            future.set_exception(error)
-        finally:
-            done.set()
-
-    threading.Thread(target=run, name="pocketphi-step", daemon=True).start()
+    future = _helpers().submit(work)
     try:
         # A signal that another thread received does not wake this one, so it looks up now and then.
-        while not done.wait(_LOOK_UP_SECONDS):
+        while not wait((future,), _LOOK_UP_SECONDS).done:
             pass
     except BaseException:
         cancel.set()
-        done.wait()
+        wait((future,))
         cancel.clear()
         raise
     return future.result()
+
+
+@cache
+def _helpers() -> ThreadPoolExecutor:
+    """Threads that stay. The system puts a new one beside the engine's spinning worker, on one core, too often:
+    that cost a prompt of 64 tokens a third of its speed.
+    """
+    return ThreadPoolExecutor(_MAX_HELPERS, thread_name_prefix="pocketphi-step")
+
+
+os.register_at_fork(after_in_child=_helpers.cache_clear)  # the threads stayed in the parent
