@@ -39,12 +39,12 @@ def main() -> None:
     options = parse_options()
     engines = chosen_engines(options)
     rounds: list[dict[str, dict[str, Any]]] = []
-    with Progress() as bar:
+    with Progress(auto_refresh=False) as bar:  # a bar that moves by itself would take time from the engines
         task = bar.add_task("measuring", total=options.rounds * len(engines))
         for _ in range(options.rounds):
             results = {}
             for engine in engines:
-                bar.update(task, description=engine.name)
+                bar.update(task, description=engine.name, refresh=True)
                 before = read_bandwidth(options.threads)
                 results[engine.name] = {"bandwidth_before": before, **engine.run()}
                 bar.advance(task)
