@@ -355,7 +355,7 @@ def _token_array(tokens: Sequence[int] | NDArray[np.int32]) -> "array[int]":
 
 
 def _address(rows: NDArray[np.float32]) -> int:
-    return ctypes.addressof(ctypes.c_char.from_buffer(rows))
+    return ctypes.addressof(ctypes.c_char.from_buffer(rows.data))
 
 
 def _guarded(progress: ProgressCallback, cancel: CancelFlag, failure: list[BaseException]) -> object:
