@@ -1,0 +1,1 @@
+"""Choose and write the data: the primer, curation, mixture and packing."""
