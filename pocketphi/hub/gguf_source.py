@@ -21,7 +21,7 @@ from pocketphi.architecture import DecoderConfig, RopeConfig
 from pocketphi.errors import UserError, shown
 from pocketphi.formats.ggml import GgmlType
 from pocketphi.formats.gguf import GgufFile, GgufTensor, open_gguf
-from pocketphi.hub.source import Source, naming, stack
+from pocketphi.formats.source import Source, naming, stack
 from pocketphi.packing import Grid, WeightFormat
 from pocketphi.tokenizer import Tokenizer
 

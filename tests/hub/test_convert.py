@@ -14,8 +14,9 @@ from formats.builders import F32, STRING, U32, Gguf, model_gguf, random_blocks, 
 from pocketphi.architecture import expected_tensors
 from pocketphi.formats.ggml import GgmlType, to_float, to_grid
 from pocketphi.formats.pocket import PocketFile, open_pocket, verify_pocket
-from pocketphi.hub.convert import choose_form, import_model, widen
+from pocketphi.hub.convert import import_model
 from pocketphi.packing import WeightFormat, dequantize, interleave_gate_up, round_to_nearest
+from pocketphi.quant.pack import choose_form, widen
 from pocketphi.tokenizer import Tokenizer
 from published_templates import SMOLLM2
 from reference.gguf_weights import gguf_weights

@@ -1,4 +1,4 @@
-"""A model to import, in one form whatever it comes from.
+"""A model to import or to quantize, in one form whatever it comes from.
 
 A `Source` names its weights as the decoder does, fused, and gives each as the parts whose rows it
 stacks: `qkv_proj` may be three matrices or one. A part hands out its rows as a grid or as floats and

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from pocketphi.architecture import DecoderConfig
 from pocketphi.errors import UserError, shown
 from pocketphi.formats.huggingface import FolderTensor, HuggingFaceFolder, open_folder
-from pocketphi.hub.source import Source, naming, stack
+from pocketphi.formats.source import Source, naming, stack
 from pocketphi.packing import Grid, WeightFormat
 from pocketphi.tokenizer import Tokenizer
 
