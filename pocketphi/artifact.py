@@ -1,16 +1,19 @@
 """Results on disk: directories that are complete or absent, and know where they come from.
 
 A stage writes its result into a scratch directory next to the final one. When it is done, every file is
-digested, the manifest is written last, and one rename makes the directory visible. So a directory with a
-manifest is complete; a killed run leaves a scratch directory that nobody mistakes for a result.
+digested and synced, the manifest is put there last, and a rename makes the directory visible. So a directory
+with a manifest is complete; a killed run leaves a scratch directory that nobody mistakes for a result. Where
+an older result is replaced, it steps aside first: whatever moment a kill picks, one of the two is whole, and
+`find_artifact` or the next `publish` finishes the exchange.
 
-The manifest names the digests of the artifacts that a result was made from, and carries their own
-manifests' stories, so one file tells the whole ancestry even after the parents are gone. Two digests
+The manifest names the `inputs` of the artifacts that a result was made from, and carries the stories of all
+its ancestors, so one file tells where a model comes from even after its parents are gone. Two digests
 matter: `inputs` (the stage, its settings, its seed and its parents' content) says whether a finished
 result still answers the question; `content` (the bytes of all files) says what it is. Neither holds
 a time, a path or a host, so the same recipe gives the same digests everywhere.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -19,16 +22,22 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from pocketphi import __version__
 from pocketphi.errors import UserError, shown
+from pocketphi.locks import exclusive
 
 MANIFEST = "manifest.json"
 MANIFEST_VERSION = 1
 _SCRATCH_SUFFIX = ".partial"
+_ASIDE_SUFFIX = ".replaced"
+_LOCK_SUFFIX = ".lock"
 _CHUNK_BYTES = 1 << 20
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_STORY = ("kind", "stage", "code_version", "settings", "seed", "inputs", "content", "parents", "summary")
+"""What descendants remember: everything but the list of files and what differs from run to run."""
 
 Progress = Callable[[float, float, Mapping[str, float | str]], None]
 """Called with what is done, what there is in all, and figures worth a look (`loss`, `dropped`, ...)."""
@@ -58,6 +67,11 @@ class Artifact:
         """The counts and figures that the stage left."""
         summary: Mapping[str, Any] = self.manifest["summary"]
         return summary
+
+    @property
+    def size_bytes(self) -> int:
+        """Of all files but the manifest."""
+        return sum(file["bytes"] for file in self.manifest["files"].values())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,97 +116,122 @@ def publish(
         parents: what the stage reads, in a fixed order.
 
     Raises:
-        UserError: `out` or its folder cannot be written, or `out` is something that no stage made.
+        UserError: `out` cannot be written, the disk is full, `out` is something that no stage made, or another
+            process is making it. An `OSError` of the block that has nothing to do with `out` passes as it is.
     """
     scratch = scratch_path(out)
     started = time.monotonic()
-    try:
-        if out.exists() and not is_artifact(out) and (not out.is_dir() or any(out.iterdir())):
-            raise UserError(f"`{out}` is in the way: no stage made it", hint="choose another --out, or move it away")
-        _remove(scratch)
-        scratch.mkdir(parents=True)
-        draft = Draft(path=scratch)
-        yield draft
-        files = {
-            path.relative_to(scratch).as_posix(): {"bytes": path.stat().st_size, "sha256": _file_digest(path)}
-            for path in sorted(scratch.rglob("*"))
-            if path.is_file()
-        }
-        manifest = {
-            "manifest_version": MANIFEST_VERSION,
-            "kind": kind,
-            "stage": stage,
-            "code_version": __version__,
-            "settings": settings,
-            "seed": seed,
-            "inputs": inputs_digest(stage, settings, seed, parents),
-            "content": _content_digest(files),
-            "parents": [_story(parent.manifest) for parent in parents],
-            "summary": draft.summary,
-            "measured": {**draft.measured, "seconds": round(time.monotonic() - started, 3)},
-            "files": files,
-        }
-        _write_synced(scratch / MANIFEST, json.dumps(manifest, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
-        _remove(out)
-        scratch.rename(out)
-    except OSError as error:
-        _remove(scratch)
-        raise UserError(
-            f"cannot write `{out}`: {(error.strerror or str(error)).lower()}",
-            hint="free some space or choose another --out",
-        ) from error
-    except BaseException:
-        _remove(scratch)
-        raise
+    with _writing(out):
+        out.parent.mkdir(parents=True, exist_ok=True)
+    with exclusive(_beside(out, _LOCK_SUFFIX), f"`{out}` is being made by another process"):
+        try:
+            with _writing(out):
+                _settle(out)
+                if out.exists() and not is_artifact(out) and (not out.is_dir() or any(out.iterdir())):
+                    raise UserError(
+                        f"`{out}` is in the way: no stage made it",
+                        hint="choose another place for the result, or move it",
+                    )
+                _remove(scratch)
+                scratch.mkdir()
+            draft = Draft(path=scratch)
+            try:
+                yield draft
+            except OSError as error:
+                if error.errno in _FULL or _is_inside(error.filename, scratch):
+                    raise _cannot_write(out, error) from error
+                raise
+            except Exception as error:
+                # Libraries that write files themselves (safetensors, torch) wrap what the system said.
+                if shutil.disk_usage(scratch).free < _CHUNK_BYTES:
+                    raise _disk_full(out) from error
+                raise
+            with _writing(out):
+                files = _sealed(scratch)
+                manifest = {
+                    "manifest_version": MANIFEST_VERSION,
+                    "kind": kind,
+                    "stage": stage,
+                    "code_version": __version__,
+                    "settings": settings,
+                    "seed": seed,
+                    "inputs": inputs_digest(stage, settings, seed, parents),
+                    "content": _content_digest(files),
+                    "parents": [parent.inputs for parent in parents],
+                    "ancestors": _ancestors(parents),
+                    "summary": draft.summary,
+                    "measured": {**draft.measured, "seconds": round(time.monotonic() - started, 3)},
+                    "files": files,
+                }
+                _put_manifest(scratch, manifest)
+                _exchange(scratch, out)
+        except BaseException:
+            # A scratch directory with a manifest is a result already: it stays for `_settle`.
+            if not is_artifact(scratch):
+                shutil.rmtree(scratch, ignore_errors=True)
+            raise
 
 
 def open_artifact(path: Path, kind: str | None = None) -> Artifact:
-    """Read the manifest of a finished directory.
+    """Read the manifest of a finished directory, and check that its files are there in full length.
 
     Raises:
         UserError: there is none, it is damaged or of another version, or the artifact is not a `kind`.
     """
     where = path / MANIFEST
+    again = "delete the directory and run its stage again"
     try:
-        manifest = json.loads(where.read_text(encoding="utf-8"))
+        manifest = json.loads(where.read_bytes())
     except FileNotFoundError:
         raise UserError(
             f"`{path}` holds no finished result: `{MANIFEST}` is missing", hint="run the stage that makes it"
         ) from None
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"cannot read `{where}`: {shown(error)}", hint="delete the directory and run its stage"
-        ) from error
+    except OSError as error:
+        raise UserError(f"cannot read `{where}`: {(error.strerror or str(error)).lower()}", hint=again) from error
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"`{where}` is damaged: {shown(error)}", hint=again) from None
     version = manifest.get("manifest_version") if isinstance(manifest, dict) else None
     if version != MANIFEST_VERSION:
         raise UserError(
-            f"`{where}` has manifest_version `{shown(version)}`, this pocketphi reads {MANIFEST_VERSION}",
-            hint="delete the directory and run its stage again",
+            f"`{where}` has manifest_version `{shown(version)}`, this pocketphi reads {MANIFEST_VERSION}", hint=again
         )
-    try:
-        artifact = Artifact(
-            path=path,
-            kind=manifest["kind"],
-            stage=manifest["stage"],
-            content=manifest["content"],
-            inputs=manifest["inputs"],
-            manifest=manifest,
-        )
-        files = {name: file["bytes"] for name, file in manifest["files"].items()}
-    except (KeyError, TypeError, AttributeError) as error:
-        raise UserError(
-            f"`{where}` is damaged: {shown(error)}", hint="delete the directory and run its stage"
-        ) from None
+    problem = _problem(manifest)
+    if problem is not None:
+        raise UserError(f"`{where}` is damaged: {problem}", hint=again)
+    artifact = Artifact(
+        path=path,
+        kind=manifest["kind"],
+        stage=manifest["stage"],
+        content=manifest["content"],
+        inputs=manifest["inputs"],
+        manifest=manifest,
+    )
     if kind is not None and artifact.kind != kind:
-        raise UserError(f"`{path}` is a {artifact.kind}, expected a {kind}")
-    for name, size in files.items():
-        found = (path / name).stat().st_size if (path / name).is_file() else None
-        if found != size:
+        raise UserError(f"`{path}` is a {shown(artifact.kind)}, expected a {kind}")
+    for name, file in manifest["files"].items():
+        try:
+            found = (path / name).stat().st_size
+        except (OSError, ValueError):
+            found = None
+        if found != file["bytes"]:
             raise UserError(
-                f"`{path / name}` has {found if found is not None else 'no'} bytes, its manifest says {size}",
-                hint="delete the directory and run its stage again",
+                f"`{shown(path / name, 300)}` has {'no' if found is None else found} bytes, "
+                f"its manifest says {file['bytes']}",
+                hint=again,
             )
     return artifact
+
+
+def find_artifact(out: Path) -> Artifact | None:
+    """What is finished at `out`, after completing a replacement that a kill cut short; None if nothing is.
+
+    Raises:
+        UserError: it is damaged, or another process is making it.
+    """
+    if scratch_path(out).exists() or _beside(out, _ASIDE_SUFFIX).exists():
+        with exclusive(_beside(out, _LOCK_SUFFIX), f"`{out}` is being made by another process"), _writing(out):
+            _settle(out)
+    return open_artifact(out) if is_artifact(out) else None
 
 
 def verify_artifact(artifact: Artifact) -> None:
@@ -209,12 +248,112 @@ def is_artifact(path: Path) -> bool:
 
 def scratch_path(out: Path) -> Path:
     """Where a result that becomes `out` is written."""
-    return out.with_name(out.name + _SCRATCH_SUFFIX)
+    return _beside(out, _SCRATCH_SUFFIX)
 
 
-def _story(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """What descendants remember: everything but the list of files and what differs from run to run."""
-    return {key: value for key, value in manifest.items() if key not in ("files", "measured", "manifest_version")}
+def _beside(out: Path, suffix: str) -> Path:
+    return out.with_name(out.name + suffix)
+
+
+def _settle(out: Path) -> None:
+    """Finish the exchange that a kill cut short. The caller holds the lock."""
+    scratch, aside = scratch_path(out), _beside(out, _ASIDE_SUFFIX)
+    if is_artifact(scratch):
+        _exchange(scratch, out)
+    elif aside.exists() and not out.exists():
+        aside.rename(out)
+    _remove(aside)
+
+
+def _exchange(scratch: Path, out: Path) -> None:
+    """Make `scratch` visible as `out`. A directory cannot be renamed over another, so the older one steps aside."""
+    aside = _beside(out, _ASIDE_SUFFIX)
+    if out.exists():
+        _remove(aside)
+        out.rename(aside)
+    scratch.rename(out)
+    _sync(out.parent)
+    _remove(aside)
+
+
+def _put_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
+    """All of it at once: whoever sees the name sees the whole."""
+    unnamed = folder / f"{MANIFEST}.unfinished"
+    with unnamed.open("w", encoding="utf-8") as file:
+        file.write(json.dumps(manifest, indent=1, sort_keys=True) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    unnamed.rename(folder / MANIFEST)
+    _sync(folder)
+
+
+def _sealed(folder: Path) -> dict[str, dict[str, Any]]:
+    """Size and digest of every file in `folder`, once it is safely on the disk."""
+    files = {}
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+            files[path.relative_to(folder).as_posix()] = {"bytes": path.stat().st_size, "sha256": _file_digest(path)}
+    return files
+
+
+def _ancestors(parents: Sequence[Artifact]) -> dict[str, Any]:
+    """The stories of all ancestors by their `inputs`, each told once however many ways lead to it."""
+    stories: dict[str, Any] = {}
+    for parent in parents:
+        stories.update(parent.manifest["ancestors"])
+        stories[parent.inputs] = {key: parent.manifest[key] for key in _STORY}
+    return stories
+
+
+def _problem(manifest: Mapping[str, Any]) -> str | None:
+    """What is wrong with a manifest of our version, if anything is."""
+    try:
+        stories = [manifest, *manifest["ancestors"].values()]
+        for story in stories:
+            for key, type_ in zip(_STORY, (str, str, str, dict, int | None, str, str, list, dict), strict=True):
+                if not isinstance(story[key], type_):
+                    return f"`{key}` is `{shown(story[key])}`"
+            if not all(parent in manifest["ancestors"] for parent in story["parents"]):
+                return "an ancestor is missing"
+        files = manifest["files"]
+        for name, file in files.items():
+            way = PurePosixPath(name)
+            if not name or way.is_absolute() or ".." in way.parts:
+                return f"`{shown(name)}` is no name of a file in it"
+            if type(file["bytes"]) is not int or not isinstance(file["sha256"], str):
+                return f"the entry of `{shown(name)}`"
+        if not isinstance(manifest["measured"], dict):
+            return "`measured` is no object"
+        return None if manifest["content"] == _content_digest(files) else "its files do not make up its `content`"
+    except (KeyError, TypeError, AttributeError, RecursionError, UnicodeError) as error:
+        return f"{type(error).__name__} at {shown(error)}"
+
+
+@contextmanager
+def _writing(out: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise _cannot_write(out, error) from error
+
+
+def _cannot_write(out: Path, error: OSError) -> UserError:
+    if error.errno in _FULL:
+        return _disk_full(out)
+    return UserError(
+        f"cannot write `{out}`: {(error.strerror or str(error)).lower()}",
+        hint="choose a place that you may write to",
+    )
+
+
+def _disk_full(out: Path) -> UserError:
+    return UserError(f"cannot write `{out}`: the disk is full", hint="free some space and run the same command again")
+
+
+def _is_inside(name: object, folder: Path) -> bool:
+    return isinstance(name, str) and Path(name).is_relative_to(folder)
 
 
 def _canonical(value: object) -> bytes:
@@ -233,11 +372,13 @@ def _file_digest(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _write_synced(path: Path, text: str) -> None:
-    with path.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
+def _sync(folder: Path) -> None:
+    """Make what happened in `folder` survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _remove(path: Path) -> None:

@@ -1,0 +1,145 @@
+"""A function in a process of its own: its memory is free when it ends, its crash is an error, it dies with its caller.
+
+The child gets its orders as one line on standard input, and then waits there in a thread: the end of that file means
+that the caller is gone, whichever way it went, and ends the child at once. What the function reports comes back as
+JSON lines on a pipe; what it and its libraries print goes to a log file.
+"""
+
+import faulthandler
+import importlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NoReturn
+
+from pocketphi.errors import UserError
+
+Send = Callable[[Any], None]
+"""Takes a JSON value to the caller."""
+
+_SECONDS_TO_END = 5.0
+"""What a child gets to clean up after Ctrl-C, which a terminal sends to both."""
+
+
+def call(
+    function: Callable[[Any, Send], Any],
+    argument: Any,
+    *,
+    log: Path,
+    on_message: Callable[[Any], None],
+    keep: Sequence[int] = (),
+) -> Any:
+    """Run `function(argument, send)` in a new process and return what it returns.
+
+    Args:
+        function: a function at the top of a module.
+        argument: a JSON value, as are the messages and the result.
+        log: where its standard output and error are appended.
+        on_message: called with each value that the function sends.
+        keep: descriptors that the child holds open too, locks for instance.
+
+    Raises:
+        UserError: the one that the function raised; or the child was killed, by a lack of memory for instance.
+        RuntimeError: the function failed in another way; a note holds its traceback.
+    """
+    here, there = os.pipe()
+    with log.open("ab") as output, os.fdopen(here, "rb") as messages:
+        orders = {
+            "module": function.__module__,
+            "function": function.__qualname__,
+            "argument": argument,
+            "path": sys.path,
+            "messages": there,
+            "keep": list(keep),
+        }
+        process = subprocess.Popen(
+            [sys.executable, "-c", "from pocketphi.isolated import _serve; _serve()"],
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=output,
+            pass_fds=(there, *keep),
+        )
+        os.close(there)
+        assert process.stdin is not None
+        ending: dict[str, Any] = {}
+        try:
+            with suppress(BrokenPipeError):
+                process.stdin.write(json.dumps(orders).encode() + b"\n")
+                process.stdin.flush()
+            for line in messages:
+                said = json.loads(line)
+                if "message" in said:
+                    on_message(said["message"])
+                else:
+                    ending = said
+            process.wait()
+        finally:
+            # Still running only if something was raised here: Ctrl-C, or a fault of `on_message`.
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(_SECONDS_TO_END)
+            process.kill()
+            process.wait()
+            with suppress(BrokenPipeError):
+                process.stdin.close()
+    if "result" in ending:
+        return ending["result"]
+    _explain(ending, process.returncode, log)
+
+
+def _explain(ending: dict[str, Any], code: int, log: Path) -> NoReturn:
+    if "interrupted" in ending:
+        raise KeyboardInterrupt
+    if "error" in ending:
+        raise UserError(ending["error"], hint=ending["hint"])
+    if "bug" in ending:
+        error = RuntimeError(ending["bug"])
+        error.add_note(ending["traceback"])
+        raise error
+    if code < 0:
+        raise UserError(
+            f"its process was killed by {signal.Signals(-code).name}",
+            hint=f"if memory ran out, close other programs and run the same command again; `{log}` may say more",
+        )
+    raise RuntimeError(f"its process ended with exit code {code}; `{log}` may say more")
+
+
+def _serve() -> None:
+    """The child."""
+    orders = json.loads(sys.stdin.buffer.readline())
+    for descriptor in (orders["messages"], *orders["keep"]):
+        os.set_inheritable(descriptor, False)  # noqa: FBT003 - the function has no keyword
+    threading.Thread(target=_die_with_caller, daemon=True).start()
+    faulthandler.enable()
+    sys.path[:] = orders["path"]
+    with os.fdopen(orders["messages"], "wb") as messages:
+
+        def say(value: dict[str, Any]) -> None:
+            messages.write(json.dumps(value).encode() + b"\n")
+            messages.flush()
+
+        try:
+            function = getattr(importlib.import_module(orders["module"]), orders["function"])
+            say({"result": function(orders["argument"], lambda value: say({"message": value}))})
+        except UserError as error:
+            say({"error": error.message, "hint": error.hint})
+        except KeyboardInterrupt:
+            say({"interrupted": True})
+        except MemoryError:
+            say({"error": "out of memory", "hint": "close other programs, and run the same command again"})
+        except Exception as error:  # noqa: BLE001 - the caller raises it again
+            trace = traceback.format_exc()
+            print(trace, file=sys.stderr)
+            say({"bug": f"{type(error).__name__}: {error}", "traceback": trace})
+
+
+def _die_with_caller() -> None:
+    while os.read(0, 1):
+        pass
+    os.kill(os.getpid(), signal.SIGKILL)
