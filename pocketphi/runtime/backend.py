@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from pocketphi.chat import Message
 from pocketphi.runtime.sampling import SamplingOptions
 from pocketphi.runtime.writer import StopReason
 
@@ -46,7 +47,8 @@ class ScoreResult:
 
 @dataclass(frozen=True, kw_only=True)
 class GenerateRequest:
-    prompt: str
+    prompt: str | tuple[Message, ...]
+    """Plain text to go on from, or a conversation to answer in the model's own chat form."""
     max_tokens: int
     stop: tuple[str, ...] = ()
     sampling: SamplingOptions = field(default_factory=SamplingOptions)

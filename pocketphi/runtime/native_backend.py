@@ -22,16 +22,16 @@ from pocketphi.runtime.backend import (
 )
 from pocketphi.runtime.model import Model
 from pocketphi.runtime.native import NativeSession, StepItem
+from pocketphi.runtime.requests import RequestReader
 from pocketphi.runtime.sampling import score
-from pocketphi.runtime.writer import Limits, StopReason, Writer
+from pocketphi.runtime.writer import StopReason, Writer
 
 
 @dataclass(frozen=True)
 class _Scored:
-    """A score request in tokens: `context` is never empty."""
+    """A request to score, in tokens after a context that others may share."""
 
     index: int
-    context: tuple[int, ...]
     continuation: tuple[int, ...]
 
 
@@ -55,6 +55,13 @@ class NativeBackend:
             raise UserError(f"`batch_size` is `{batch_size}`", hint="give 1 or more")
         self.model = model
         self.batch_size = batch_size
+        self._reader = RequestReader(
+            tokenizer=model.tokenizer,
+            template=model.template,
+            bos_id=model.bos_id,
+            stop_ids=model.stop_ids(),
+            context=model.context_size,
+        )
 
     @property
     def capabilities(self) -> Capabilities:
@@ -64,8 +71,8 @@ class NativeBackend:
         """Log likelihoods, in the order of the requests. Raises `UserError` if one does not fit."""
         by_context: dict[tuple[int, ...], list[_Scored]] = {}
         for index, request in enumerate(requests):
-            scored = self._tokenize(index, request)
-            by_context.setdefault(scored.context, []).append(scored)
+            context, continuation = self._reader.scored(request)
+            by_context.setdefault(context, []).append(_Scored(index, continuation))
         results: list[ScoreResult | None] = [None] * len(requests)
         for context, group in by_context.items():
             for index, result in self._score_group(context, group):
@@ -74,7 +81,11 @@ class NativeBackend:
 
     def generate(self, requests: Sequence[GenerateRequest]) -> list[GenerateResult]:
         """Answers, in the order of the requests. Raises `UserError` if a prompt does not fit."""
-        waiting = [self._start(index, request) for index, request in enumerate(requests)]
+        prompts = [self._reader.prompt(request) for request in requests]
+        waiting = [
+            (index, self._reader.writer(request, prompt), prompt)
+            for index, (request, prompt) in enumerate(zip(requests, prompts, strict=True))
+        ]
         waiting.reverse()
         results: list[GenerateResult | None] = [None] * len(requests)
         flying: list[_InFlight] = []
@@ -97,15 +108,6 @@ class NativeBackend:
                 answer.session.close()
         return [result for result in results if result is not None]
 
-    def _tokenize(self, index: int, request: ScoreRequest) -> _Scored:
-        prefix = [] if self.model.bos_id is None else [self.model.bos_id]
-        context = prefix + self.model.tokenizer.encode(request.context)
-        whole = prefix + self.model.tokenizer.encode(request.context + request.continuation)
-        # Without BOS and context there is nothing to predict the first token from: it is given, not scored.
-        split = max(1, len(context))
-        self._check(len(whole))
-        return _Scored(index, tuple(whole[:split]), tuple(whole[split:]))
-
     def _score_group(self, context: tuple[int, ...], group: Sequence[_Scored]) -> Iterator[tuple[int, ScoreResult]]:
         for request in group:
             if not request.continuation:
@@ -126,28 +128,6 @@ class NativeBackend:
                     fork.close()
                     assert output.logits is not None
                     yield request.index, _score(output.logits, request.continuation)
-
-    def _start(self, index: int, request: GenerateRequest) -> tuple[int, Writer, list[int]]:
-        prompt = ([] if self.model.bos_id is None else [self.model.bos_id]) + self.model.tokenizer.encode(
-            request.prompt
-        )
-        if not prompt or request.max_tokens < 1:
-            raise UserError("a request needs a prompt and at least one token to write")
-        self._check(len(prompt) + 1)
-        limits = Limits(
-            context=self.model.context_size,
-            max_tokens=request.max_tokens,
-            stop_ids=self.model.stop_ids(),
-            stops=request.stop,
-        )
-        return index, Writer(self.model.tokenizer, request.sampling, limits, prompt_length=len(prompt)), prompt
-
-    def _check(self, length: int) -> None:
-        if length > self.model.context_size:
-            raise UserError(
-                f"a request takes `{length}` tokens, the context holds `{self.model.context_size}`",
-                hint="shorten it, or load the model with a larger `context`",
-            )
 
 
 def _score(logits: NDArray[np.float32], continuation: Sequence[int]) -> ScoreResult:
