@@ -1,0 +1,84 @@
+"""Causal self-attention: multi-head or grouped-query, whole or through a sliding window, cached or not."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from pocketphi.architecture import DecoderConfig
+from pocketphi.model.cache import LayerCache
+from pocketphi.model.rope import apply_rope
+
+
+class Attention(nn.Module):
+    """Query, key and value projections are one matrix: rows of all queries, then keys, then values."""
+
+    def __init__(self, config: DecoderConfig) -> None:
+        super().__init__()
+        self.num_heads = config.num_attention_heads
+        self.num_key_value_heads = config.num_key_value_heads
+        self.head_dim = config.head_dim
+        rows = (self.num_heads + 2 * self.num_key_value_heads) * self.head_dim
+        self.qkv_proj = nn.Linear(config.hidden_size, rows, bias=False)
+        self.o_proj = nn.Linear(self.num_heads * self.head_dim, config.hidden_size, bias=False)
+
+    def forward(self, x: Tensor, cos: Tensor, sin: Tensor, mask: Tensor | None, cache: LayerCache | None) -> Tensor:
+        """Let every position look at those before it.
+
+        Args:
+            x: (B, T, D).
+            cos, sin: (T, 1, E/2) or (B, T, 1, E/2).
+            mask: (B, 1, T, S) or (1, 1, T, S), true where a query sees a key; None if all T queries are the last
+                of S = T keys, or T is 1 and the query sees every key.
+            cache: takes the new keys and values, and gives back all S of them.
+        """
+        batch, length, _ = x.shape
+        heads, groups = self.num_heads, self.num_key_value_heads
+        qkv = self.qkv_proj(x).view(batch, length, heads + 2 * groups, self.head_dim)
+        turned = apply_rope(qkv[:, :, : heads + groups], cos, sin).transpose(1, 2)
+        query, key, value = turned[:, :heads], turned[:, heads:], qkv[:, :, heads + groups :].transpose(1, 2)
+        if cache is not None:
+            key, value = cache.extend(key, value)
+            key, value = key.to(query.dtype), value.to(query.dtype)
+        attended = functional.scaled_dot_product_attention(
+            query,
+            key,
+            value,
+            attn_mask=mask,
+            is_causal=mask is None and length == key.shape[2],
+            enable_gqa=heads != groups,
+        )
+        out: Tensor = self.o_proj(attended.transpose(1, 2).reshape(batch, length, heads * self.head_dim))
+        return out
+
+
+def visible_keys(positions: Tensor, num_keys: int, window: int | None) -> Tensor:
+    """Which keys a query sees: those up to itself and, with a window, the last `window` of them.
+
+    Args:
+        positions: (B, T) position of each query; key s stands at position s.
+
+    Returns:
+        (B, 1, T, S) booleans.
+    """
+    keys = torch.arange(num_keys, device=positions.device)
+    seen = keys <= positions[..., None]
+    if window is not None:
+        seen &= keys > positions[..., None] - window
+    return seen[:, None]
+
+
+def visible_in_documents(positions: Tensor, window: int | None) -> Tensor:
+    """The same for rows of several documents: a position that does not go on from the one before starts a new
+    document, which sees nothing of the last one.
+
+    Args:
+        positions: (B, T).
+
+    Returns:
+        (B, 1, T, T) booleans.
+    """
+    places = torch.arange(positions.shape[1], device=positions.device)[None]
+    starts = functional.pad(positions[:, 1:] != positions[:, :-1] + 1, (1, 0))
+    document = starts.cumsum(dim=1)
+    same = document[:, :, None] == document[:, None, :]
+    return visible_keys(places, positions.shape[1], window) & same[:, None]
