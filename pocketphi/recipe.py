@@ -71,6 +71,8 @@ class TokenizerTable(Table):
 
     vocab_size: Annotated[int, Field(ge=320, le=262_144)] = 2_048
     """Control tokens included."""
+    max_bytes: Count = 200_000_000
+    """Text to learn from, at most."""
 
 
 class Model(Table):
@@ -183,6 +185,8 @@ class Evaluate(Table):
 
     num_questions: Count = 300
     """Held-out questions of each tier, at most."""
+    num_lessons: Count = 100
+    """Held-out lessons that are read for their perplexity, at most."""
     max_new_tokens: Count = 96
 
 
