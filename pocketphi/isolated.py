@@ -17,13 +17,14 @@ import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from pocketphi.errors import UserError
 
 Send = Callable[[Any], None]
 """Takes a JSON value to the caller."""
 
+_CHILD = "import sys; sys.path[:] = sys.argv[1:]; from pocketphi.isolated import _serve; _serve()"
 _SECONDS_TO_END = 5.0
 """What a child gets to clean up after Ctrl-C, which a terminal sends to both."""
 
@@ -55,12 +56,11 @@ def call(
             "module": function.__module__,
             "function": function.__qualname__,
             "argument": argument,
-            "path": sys.path,
             "messages": there,
             "keep": list(keep),
         }
         process = subprocess.Popen(
-            [sys.executable, "-c", "from pocketphi.isolated import _serve; _serve()"],
+            [sys.executable, "-P", "-c", _CHILD, *sys.path],
             stdin=subprocess.PIPE,
             stdout=output,
             stderr=output,
@@ -73,15 +73,14 @@ def call(
             with suppress(BrokenPipeError):
                 process.stdin.write(json.dumps(orders).encode() + b"\n")
                 process.stdin.flush()
-            for line in messages:
+            while not ending and (line := messages.readline()).endswith(b"\n"):
                 said = json.loads(line)
                 if "message" in said:
                     on_message(said["message"])
                 else:
                     ending = said
-            process.wait()
         finally:
-            # Still running only if something was raised here: Ctrl-C, or a fault of `on_message`.
+            # It ends by itself; after Ctrl-C, which reaches both, too. Only if `on_message` raised it goes on.
             with suppress(subprocess.TimeoutExpired):
                 process.wait(_SECONDS_TO_END)
             process.kill()
@@ -90,34 +89,33 @@ def call(
                 process.stdin.close()
     if "result" in ending:
         return ending["result"]
-    _explain(ending, process.returncode, log)
+    raise _reason(ending, process.returncode, log)
 
 
-def _explain(ending: dict[str, Any], code: int, log: Path) -> NoReturn:
+def _reason(ending: dict[str, Any], code: int, log: Path) -> BaseException:
     if "interrupted" in ending:
-        raise KeyboardInterrupt
+        return KeyboardInterrupt()
     if "error" in ending:
-        raise UserError(ending["error"], hint=ending["hint"])
+        return UserError(ending["error"], hint=ending["hint"])
     if "bug" in ending:
         error = RuntimeError(ending["bug"])
         error.add_note(ending["traceback"])
-        raise error
+        return error
     if code < 0:
-        raise UserError(
+        return UserError(
             f"its process was killed by {signal.Signals(-code).name}",
             hint=f"if memory ran out, close other programs and run the same command again; `{log}` may say more",
         )
-    raise RuntimeError(f"its process ended with exit code {code}; `{log}` may say more")
+    return RuntimeError(f"its process ended with exit code {code}; `{log}` may say more")
 
 
 def _serve() -> None:
     """The child."""
     orders = json.loads(sys.stdin.buffer.readline())
     for descriptor in (orders["messages"], *orders["keep"]):
-        os.set_inheritable(descriptor, False)  # noqa: FBT003 - the function has no keyword
+        os.set_inheritable(descriptor, False)
     threading.Thread(target=_die_with_caller, daemon=True).start()
     faulthandler.enable()
-    sys.path[:] = orders["path"]
     with os.fdopen(orders["messages"], "wb") as messages:
 
         def say(value: dict[str, Any]) -> None:

@@ -1,0 +1,272 @@
+"""The stages of a recipe, in order: the only module that knows them all.
+
+`stages_of` lists them: what each reads, under which settings, and how it is called. `make` runs that list in a
+directory, one run at a time, each stage in a process of its own (`pocketphi.isolated`): what a stage took is free
+again when it ends, so the peak of a run is that of its hungriest stage; a stage that is killed for its memory is an
+error and not the end of the program; and no thread pool of one library meets the fork of another. The price is a
+second or two for each process that loads torch. The children of a killed run hold its lock until they are gone.
+"""
+
+import json
+import resource
+import sys
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from itertools import zip_longest
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pocketphi import isolated
+from pocketphi.artifact import Artifact, Progress, open_artifact
+from pocketphi.errors import UserError
+from pocketphi.locks import exclusive
+from pocketphi.recipe import PretrainPhase, Recipe, parse_recipe, settings_of
+from pocketphi.stages import Execute, Made, Outcome, Stage, View, run_stages
+
+if TYPE_CHECKING:
+    from pocketphi.runtime.backend import Backend
+
+RECIPE = "recipe.json"
+"""The resolved recipe, in the run's directory."""
+_LOGS = "logs"
+EVALUATION = "evaluation-"
+_SECONDS_BETWEEN_MESSAGES = 0.1
+_SECONDS_FOR_THE_LOCK = 10.0
+
+Form = Literal["chat", "document"]
+
+
+def make(
+    recipe: Recipe,
+    out: Path,
+    *,
+    view: View,
+    until: str | None = None,
+    redo_from: str | None = None,
+    only: Collection[str] | None = None,
+) -> list[Outcome]:
+    """Make what `recipe` describes in the directory `out`; what is finished there stays.
+
+    Args and outcomes are those of `pocketphi.stages.run_stages`.
+
+    Raises:
+        UserError: as there; or another run works in `out`, or `out` cannot be written.
+    """
+    with _writing(out):
+        (out / _LOGS).mkdir(parents=True, exist_ok=True)
+    with exclusive(out / "run.lock", f"`{out}` is in use by another run", wait_seconds=_SECONDS_FOR_THE_LOCK) as lock:
+        with _writing(out):
+            (out / RECIPE).write_text(json.dumps(settings_of(recipe), indent=1) + "\n", encoding="utf-8")
+        return run_stages(
+            stages_of(recipe),
+            out,
+            execute=_in_a_process(recipe, out, lock),
+            view=view,
+            until=until,
+            redo_from=redo_from,
+            only=only,
+        )
+
+
+@contextmanager
+def _writing(out: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"cannot write in `{out}`: {(error.strerror or str(error)).lower()}",
+            hint="free some space, or choose another --out",
+        ) from error
+
+
+def _in_a_process(recipe: Recipe, out: Path, lock: int) -> Execute:
+    def execute(stage: Stage, progress: Progress) -> Mapping[str, Any]:
+        argument = {"recipe": settings_of(recipe), "out": str(out), "stage": stage.name}
+        log = out / _LOGS / f"{stage.name}.log"
+        result: Mapping[str, Any] = isolated.call(
+            run_stage, argument, log=log, on_message=lambda message: progress(*message), keep=[lock]
+        )
+        return result
+
+    return execute
+
+
+def run_stage(argument: Mapping[str, Any], send: isolated.Send) -> dict[str, Any]:
+    """Make one stage here and now: what the process of a stage does."""
+    out = Path(argument["out"])
+    (stage,) = (each for each in stages_of(parse_recipe(argument["recipe"], RECIPE)) if each.name == argument["stage"])
+    made = {name: open_artifact(out / name) for name in stage.parents}
+    last_sent = 0.0
+
+    def progress(done: float, total: float, figures: Mapping[str, float | str]) -> None:
+        nonlocal last_sent
+        if time.monotonic() - last_sent >= _SECONDS_BETWEEN_MESSAGES or done >= total:
+            send([done, total, dict(figures)])
+            last_sent = time.monotonic()
+
+    stage.run(made, out / stage.name, progress)
+    # Kilobytes, but bytes on macOS.
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return {"peak_memory_bytes": peak}
+
+
+def stages_of(recipe: Recipe) -> tuple[Stage, ...]:
+    """What is to be done, in order."""
+    listed: list[Stage] = []
+
+    def add(
+        name: str,
+        parents: Sequence[str],
+        run: Callable[[Made, Path, Progress], object],
+        settings: Mapping[str, Any],
+        label: str | None = None,
+        seed: int | None = recipe.seed,
+    ) -> None:
+        listed.append(
+            Stage(name=name, label=label or name, parents=tuple(parents), settings=settings, seed=seed, run=run)
+        )
+
+    def evaluation(of: str, form: Form) -> None:
+        if recipe.primer is not None:
+            settings = {**settings_of(recipe.evaluate), "form": form}
+            run = partial(_evaluate, recipe, of, form)
+            add(EVALUATION + of, (of, "primer"), run, settings, label="evaluate", seed=None)
+
+    primer = () if recipe.primer is None else ("primer",)
+    if recipe.primer is not None:
+        add("primer", (), partial(_primer, recipe), settings_of(recipe.primer))
+    add("corpus", primer, partial(_corpus, recipe), settings_of(recipe.curate))
+    add("tokenizer", ("corpus",), partial(_tokenizer, recipe), settings_of(recipe.tokenizer))
+    add("shards", ("corpus", *primer, "tokenizer"), partial(_shards, recipe), {})
+    start: tuple[str, ...] = ()
+    for name in ("phase1", "phase2"):
+        table = getattr(recipe.pretrain, name)
+        if table is not None:
+            settings = {**settings_of(table), "model": settings_of(recipe.model)}
+            parents = ("shards", "tokenizer", *start)
+            add(name, parents, partial(_pretrain, recipe, table), settings, label=f"pretrain.{name}")
+            evaluation(name, "document")
+            start = (name,)
+    (last,) = start
+    if recipe.sft is not None:
+        add("sft", (last, "primer"), partial(_sft, recipe, last), settings_of(recipe.sft))
+        evaluation("sft", "chat")
+        last = "sft"
+    if recipe.dpo is not None:
+        add("dpo", (last, "primer"), partial(_dpo, recipe, last), settings_of(recipe.dpo))
+        evaluation("dpo", "chat")
+        last = "dpo"
+    add("model", (last,), partial(_model, recipe, last), settings_of(recipe.quantize), label="quantize")
+    evaluation("model", "document" if recipe.sft is None else "chat")
+    add("report", [stage.name for stage in listed], _report, {}, seed=None)
+    return tuple(listed)
+
+
+# What follows imports a stage when it runs: listing stages loads no torch.
+
+
+def _primer(recipe: Recipe, _made: Made, out: Path, progress: Progress) -> object:
+    from pocketphi.data.primer import generate_primer
+
+    return generate_primer(recipe.primer, out, seed=recipe.seed, progress=progress)
+
+
+def _corpus(recipe: Recipe, made: Made, out: Path, progress: Progress) -> object:
+    from pocketphi.data.curate import curate
+
+    folders = [Path(folder) for folder in recipe.folders]
+    return curate(recipe.curate, made.get("primer"), folders, out, seed=recipe.seed, progress=progress)
+
+
+def _tokenizer(recipe: Recipe, made: Made, out: Path, progress: Progress) -> object:
+    from pocketphi.data.pack import PARTS
+    from pocketphi.data.records import read_documents
+    from pocketphi.tokenizer.train import train_tokenizer
+
+    corpus = made["corpus"]
+    files = [path for part in PARTS if (path := corpus.path / f"{part}.jsonl").is_file()]
+    # A document of each part in turn: a cut at `max_bytes` then leaves none of them out.
+    rounds = zip_longest(*(read_documents(path) for path in files))
+    texts = (document.text for each in rounds for document in each if document is not None)
+    return train_tokenizer(recipe.tokenizer, texts, out, seed=recipe.seed, progress=progress, parents=(corpus,))
+
+
+def _shards(recipe: Recipe, made: Made, out: Path, progress: Progress) -> object:
+    from pocketphi.data.pack import pack
+
+    return pack(made["corpus"], made.get("primer"), made["tokenizer"], out, seed=recipe.seed, progress=progress)
+
+
+def _pretrain(recipe: Recipe, table: PretrainPhase, made: Made, out: Path, progress: Progress) -> object:
+    from pocketphi.train.pretrain import pretrain
+
+    return pretrain(
+        table,
+        recipe.model,
+        made["shards"],
+        made["tokenizer"],
+        out,
+        seed=recipe.seed,
+        progress=progress,
+        start=made.get("phase1"),
+    )
+
+
+def _sft(recipe: Recipe, of: str, made: Made, out: Path, progress: Progress) -> object:
+    from pocketphi.train.sft import sft
+
+    return sft(recipe.sft, made[of], made["primer"], out, seed=recipe.seed, progress=progress)
+
+
+def _dpo(recipe: Recipe, of: str, made: Made, out: Path, progress: Progress) -> object:
+    from pocketphi.train.dpo import dpo
+
+    return dpo(recipe.dpo, made[of], made["primer"], out, seed=recipe.seed, progress=progress)
+
+
+def _model(recipe: Recipe, of: str, made: Made, out: Path, progress: Progress) -> object:
+    from pocketphi.quant.quantize import quantize
+
+    return quantize(recipe.quantize, made[of], out, seed=recipe.seed, progress=progress)
+
+
+def _evaluate(recipe: Recipe, of: str, form: Form, made: Made, out: Path, progress: Progress) -> object:
+    from pocketphi.data.records import read_documents, read_questions
+    from pocketphi.eval.questions import evaluate
+
+    measured, primer = made[of], made["primer"]
+    with open_backend(measured) as backend:
+        return evaluate(
+            recipe.evaluate,
+            backend,
+            read_questions(primer.path / "questions.jsonl"),
+            out,
+            parents=(measured, primer),
+            progress=progress,
+            form=form,
+            lessons=(document.text for document in read_documents(primer.path / "heldout_lessons.jsonl")),
+        )
+
+
+@contextmanager
+def open_backend(measured: Artifact) -> "Iterator[Backend]":
+    """What answers for a checkpoint (PyTorch) or a model (the engine)."""
+    if measured.kind == "model":
+        from pocketphi.formats.pocket import open_pocket
+        from pocketphi.runtime.model import Model
+        from pocketphi.runtime.native_backend import NativeBackend
+
+        with Model(open_pocket(measured.path / "model.pocket")) as model:
+            yield NativeBackend(model)
+    else:
+        from pocketphi.runtime.torch_backend import TorchBackend
+
+        yield TorchBackend.open(measured.path)
+
+
+def _report(_made: Made, out: Path, progress: Progress) -> object:
+    from pocketphi.eval.report import write_report
+
+    return write_report(out.parent, out, progress=progress)
