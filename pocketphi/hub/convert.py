@@ -27,10 +27,10 @@ from pocketphi.errors import UserError
 from pocketphi.formats.files import open_regular
 from pocketphi.formats.folder_source import open_folder_source
 from pocketphi.formats.pocket import write_pocket
-from pocketphi.formats.source import Matrix, Source
+from pocketphi.formats.source import Matrix, Source, chat_settings
 from pocketphi.hub.gguf_source import open_gguf_source
 from pocketphi.packing import WeightFormat, check_group
-from pocketphi.quant.pack import EMBEDDING, Form, chat_settings, choose_form, pack_source
+from pocketphi.quant.pack import EMBEDDING, Form, choose_form, pack_source
 
 
 def import_model(

@@ -173,7 +173,7 @@ class Decoder(nn.Module):
         if any(old and not is_long(old) and is_long(new) for old, new in zip(before, after, strict=True)):
             # A row crosses the border of LongRoPE: its keys were turned by the short list, so all is read again.
             cache.lengths = [0] * batch
-            hidden = self._extend(cache.token_ids[:, : max(after)], cache, after)
+            hidden = self._extend(cache.token_ids[:, : max(after)].clone(), cache, after)
             index = positions.clamp(max=max(after) - 1)[..., None].expand(-1, -1, hidden.shape[-1])
             return hidden.gather(1, index)
         cos, sin = self.rotary(positions, torch.tensor(after, device=input_ids.device))

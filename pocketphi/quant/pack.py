@@ -15,9 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pocketphi.architecture import expected_tensors
-from pocketphi.chat import match_template
 from pocketphi.errors import UserError
-from pocketphi.formats.pocket import ChatSettings
 from pocketphi.formats.source import Matrix, Source, naming
 from pocketphi.packing import (
     Grid,
@@ -183,41 +181,3 @@ def finite_floats(part: Matrix, rows: slice, where: str) -> npt.NDArray[np.float
     if not np.isfinite(values).all():
         raise UserError(f"{where}: tensor `{part.name}` holds a number that is not finite")
     return values
-
-
-def chat_settings(model: Source, template: str | None, where: str) -> ChatSettings:
-    """What a chat with this model needs to know.
-
-    Args:
-        template: a built-in chat template by name, instead of the source's.
-        where: names the source in errors.
-
-    Raises:
-        UserError: the tokenizer is another model's, the template is unknown, or nothing would end an answer.
-    """
-    tokenizer, rows = model.tokenizer, model.config.vocab_size
-    if tokenizer.vocab_size > rows:
-        raise UserError(
-            f"{where}: the tokenizer has {tokenizer.vocab_size} tokens, the embedding only {rows} rows",
-            hint="the tokenizer belongs to another model",
-        )
-    chosen = naming(
-        where,
-        lambda: match_template(
-            name=template, template_text=model.template_text, special_tokens=tokenizer.special_ids.keys()
-        ),
-    )
-    turn_ends = (tokenizer.special_ids[name] for name in chosen.turn_end if name in tokenizer.special_ids)
-    ends = tuple(dict.fromkeys((*model.stop_token_ids, *tokenizer.eos_ids, *turn_ends)))
-    if not ends:
-        raise UserError(
-            f"{where}: nothing would end an answer: no end-of-text token is named, and the vocabulary has none of "
-            f"template `{chosen.name}`: {', '.join(chosen.turn_end)}",
-            hint="choose the template that the model was trained with: --template",
-        )
-    return ChatSettings(
-        template=chosen.name,
-        bos_token_id=tokenizer.bos_id if tokenizer.add_bos else None,
-        stop_token_ids=ends,
-        pad_token_id=tokenizer.pad_id,
-    )
