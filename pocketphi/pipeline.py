@@ -262,8 +262,9 @@ def open_backend(measured: Artifact) -> "Iterator[Backend]":
             yield NativeBackend(model)
     else:
         from pocketphi.runtime.torch_backend import TorchBackend
+        from pocketphi.train.loop import default_device
 
-        yield TorchBackend.open(measured.path)
+        yield TorchBackend.open(measured.path, device=default_device())
 
 
 def _report(_made: Made, out: Path, progress: Progress) -> object:

@@ -252,18 +252,32 @@ class Recipe(Table):
                 )
         if self.dpo is not None and self.sft is None:
             raise UserError("`dpo` needs `sft`: there is no reference model without it")
+        if self.primer is None:
+            self._fits_without_primer()
         return self
 
+    def _fits_without_primer(self) -> None:
+        if not self.folders:
+            raise UserError("there is nothing to read: neither a table `primer` nor `folders`")
+        for name in ("sft", "dpo"):
+            if getattr(self, name) is not None:
+                raise UserError(f"`{name}` needs the table `primer`: its conversations are made there")
+        for name, phase in (("phase1", self.pretrain.phase1), ("phase2", self.pretrain.phase2)):
+            if phase is not None and "lessons" in phase.mixture:
+                raise UserError(f"`pretrain.{name}.mixture` has `lessons`, which only the table `primer` makes")
 
-def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
+
+def load_recipe(path: Path, overrides: Sequence[str] = (), folders: Sequence[Path] = ()) -> Recipe:
     """Read a recipe.
 
     Args:
         path: the TOML file.
         overrides: `table.key=value`, the value as TOML writes it (a bare word counts as text).
+        folders: join the recipe's own.
 
     Raises:
-        UserError: the file cannot be read, is no TOML, or a key is unknown, missing, ill-typed or out of range.
+        UserError: the file cannot be read, is no TOML, a key is unknown, missing, ill-typed or out of range, or
+            a folder is missing.
     """
     try:
         with path.open("rb") as file:
@@ -276,7 +290,18 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
         raise UserError(f"{path}: not TOML: {shown(error)}") from None
     for override in overrides:
         _override(tables, override)
-    return parse_recipe(tables, str(path))
+    recipe = parse_recipe(_joined(tables, folders), str(path))
+    for folder in recipe.folders:
+        if not Path(folder).is_dir():
+            raise UserError(f"`{shown(folder, 300)}` is not a folder", hint="name a folder of pages or texts")
+    return recipe
+
+
+def _joined(tables: Mapping[str, Any], folders: Sequence[Path]) -> Mapping[str, Any]:
+    own = tables.get("folders", [])
+    if not folders or not isinstance(own, list):
+        return tables
+    return {**tables, "folders": [*own, *(str(folder.resolve()) for folder in folders)]}
 
 
 def parse_recipe(tables: Mapping[str, Any], where: str) -> Recipe:

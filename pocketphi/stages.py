@@ -106,9 +106,10 @@ def run_stages(
         artifact = None if stage.name in redone else _finished(stage, made, out, view)
         if artifact is not None:
             outcome = Outcome(stage=stage.name, artifact=artifact, seconds=0.0, was_finished=True)
+            _forget_work(out, stage)
         elif only is None or stage.name in only:
             if stage.name in redone:
-                shutil.rmtree(out / f"{stage.name}{_WORK_SUFFIX}", ignore_errors=True)
+                _forget_work(out, stage)
             outcome = _make(stage, made, out, view, execute)
         else:
             raise UserError(
@@ -147,6 +148,11 @@ def _make(stage: Stage, made: Made, out: Path, view: View, execute: Execute) -> 
         was_finished=False,
         peak_memory_bytes=figures.get("peak_memory_bytes"),
     )
+
+
+def _forget_work(out: Path, stage: Stage) -> None:
+    """Remove the state of a stage that is to start anew, or that was killed when all but this was done."""
+    shutil.rmtree(out / f"{stage.name}{_WORK_SUFFIX}", ignore_errors=True)
 
 
 def _position(name: str, names: Sequence[str]) -> int:

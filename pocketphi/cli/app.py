@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from pocketphi import __version__
-from pocketphi.cli import measure, models, talk
+from pocketphi.cli import make, measure, models, talk
 from pocketphi.cli.doctor import doctor
 
 app = typer.Typer(
@@ -23,6 +23,17 @@ app.command("list")(models.list_)
 app.command("show")(models.show)
 app.command("verify")(models.verify)
 app.command("rm")(models.remove)
+app.command("make")(make.make)
+app.command("primer")(make.primer)
+app.command("curate")(make.curate)
+app.command("tokenize")(make.tokenize)
+app.command("pretrain")(make.pretrain)
+app.command("sft")(make.sft)
+app.command("dpo")(make.dpo)
+app.command("evaluate")(make.evaluate)
+app.command("quantize")(make.quantize)
+app.command("report")(make.report)
+app.command("schema")(make.schema)
 app.command("bench")(measure.bench)
 app.command("perplexity")(measure.perplexity)
 app.command("doctor")(doctor)
