@@ -1,0 +1,82 @@
+"""Is one better than the other? Paired differences between two evaluations, and means over seeds.
+
+Two models that were asked the same questions are compared question by question: what both get right or wrong
+cancels, so the difference is known better than from the two accuracies alone. The p value is McNemar's exact
+test: given that the two disagree, each is right half the time if they are equally good.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean, stdev
+
+from pocketphi.errors import UserError
+from pocketphi.eval.questions import Sample
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """How much better the first of two is, on the same questions."""
+
+    difference: float
+    """Of the accuracies, first minus second."""
+    standard_error: float
+    only_first: int
+    """Questions that only the first got right."""
+    only_second: int
+    count: int
+    p_value: float
+    """Two-sided, McNemar's exact test."""
+    same_answers: float
+    """Part of the questions to which both wrote the same text."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mean:
+    """A figure over several seeds."""
+
+    mean: float
+    standard_error: float | None
+    """Of the mean; None for a single seed."""
+    count: int
+
+
+def compare(first: Sequence[Sample], second: Sequence[Sample]) -> Difference:
+    """Compare two models on the questions that both were asked.
+
+    Raises:
+        UserError: they were not asked the same questions.
+    """
+    others = {sample.id: sample for sample in second}
+    if {sample.id for sample in first} != others.keys():
+        raise UserError("the two evaluations asked different questions", hint="evaluate both with the same recipe")
+    pairs = [(sample, others[sample.id]) for sample in first]
+    count = len(pairs)
+    only_first = sum(a.is_correct and not b.is_correct for a, b in pairs)
+    only_second = sum(b.is_correct and not a.is_correct for a, b in pairs)
+    difference = (only_first - only_second) / count
+    spread = (only_first + only_second) / count - difference**2
+    return Difference(
+        difference=difference,
+        standard_error=math.sqrt(max(0.0, spread) / count),
+        only_first=only_first,
+        only_second=only_second,
+        count=count,
+        p_value=_sign_test(only_first, only_second),
+        same_answers=sum(a.written == b.written for a, b in pairs) / count,
+    )
+
+
+def over_seeds(values: Sequence[float]) -> Mean:
+    """The mean of one figure over runs that differ in their seed only."""
+    if not values:
+        raise UserError("there is nothing to average")
+    error = stdev(values) / math.sqrt(len(values)) if len(values) > 1 else None
+    return Mean(mean=fmean(values), standard_error=error, count=len(values))
+
+
+def _sign_test(wins: int, losses: int) -> float:
+    """Probability of a split at least as uneven, if each disagreement is a fair coin."""
+    total = wins + losses
+    tail: int = sum(math.comb(total, count) for count in range(min(wins, losses) + 1))
+    return min(1.0, 2 * tail / 2**total)
