@@ -1,0 +1,89 @@
+"""What 4 bits cost and give: size, speed and accuracy beside the 16-bit model."""
+
+from collections.abc import Sequence
+
+from pocketphi.eval.report.facts import last_checkpoint, packed_bytes, parameters
+from pocketphi.eval.report.markup import Child, tag
+from pocketphi.eval.report.page import Section, note
+from pocketphi.eval.report.pictures import figure, said
+from pocketphi.eval.report.reading import TIERS, Evaluation, Run
+from pocketphi.eval.report.svg import Bar, Segment, bars
+from pocketphi.eval.report.units import percent, size
+
+WEIGHTS, PACKED = "16-bit", "4-bit"
+
+
+def squeezed_section(run: Run) -> Section | None:
+    """Three pairs of bars."""
+    before = last_checkpoint(run)
+    if "model" not in run.stages or before is None:
+        return None
+    content: list[Child] = []
+    weights = parameters(run)
+    file_bytes = packed_bytes(run)
+    if weights and file_bytes:
+        whole = 2.0 * weights
+        rows = [_bar(WEIGHTS, whole, size(whole), "f4"), _bar(PACKED, file_bytes, size(file_bytes), "f5")]
+        content += [
+            tag("h3", "Size"),
+            _figure(
+                rows,
+                f"Size: {size(whole)} at 16 bits, {size(file_bytes)} at 4.",
+                f"{whole / file_bytes:.1f} times as small. The 4-bit file holds the tokenizer too; "
+                "the 16-bit figure is two bytes a parameter.",
+            ),
+        ]
+    pair = [(WEIGHTS, run.evaluations.get(before), "f4"), (PACKED, run.evaluations.get("model"), "f5")]
+    found = [(name, value, colour) for name, value, colour in pair if value is not None]
+    speeds = [(name, speed, colour) for name, value, colour in found if (speed := answer_speed(value))]
+    if len(speeds) == 2:
+        told = ", ".join(f"{name} {speed:,.0f} tokens a second" for name, speed, _ in speeds)
+        content += [
+            tag("h3", "Speed"),
+            _figure(
+                [_bar(name, speed, f"{speed:,.0f} tokens/s", colour) for name, speed, colour in speeds],
+                f"Speed while answering the held-out questions: {told}.",
+                "Written tokens per second while all questions were answered, in batches: PyTorch runs the 16-bit "
+                "model, the engine the 4-bit file. Reading held-out lessons counts as time too.",
+            ),
+        ]
+    content += _accuracy(found)
+    if not content:
+        content = [note("There is a 4-bit file, but nothing was measured on it.")]
+    return Section(anchor="squeezed", title="16 bits against 4", content=content)
+
+
+def answer_speed(value: Evaluation) -> float | None:
+    """Written tokens per second over a whole evaluation."""
+    seconds, length = value.measured.get("seconds"), value.figures.get("tokens_per_answer")
+    if not seconds or not length or value.whole is None:
+        return None
+    return length * value.whole.count / seconds
+
+
+def _accuracy(found: Sequence[tuple[str, Evaluation, str]]) -> list[Child]:
+    rows, told = [], []
+    for tier, title in TIERS.items():
+        for name, value, colour in found:
+            if tier in value.tiers:
+                score = value.tiers[tier]
+                bar = Segment(value=score.accuracy, colour=colour, hint=f"{name}, {title}: {said(score)}")
+                note_ = f"{percent(score.accuracy)} ± {100 * score.standard_error:.1f}"
+                rows.append(Bar(label=f"{name}, {title}", segments=[bar], note=note_, error=2 * score.standard_error))
+                told.append(f"{name}, {title}: {said(score)}.")
+    if len(found) < 2 or not rows:
+        return []
+    drawn = figure(
+        lambda width: bars(rows, width, longest=1.0, gap_after=range(1, len(rows), 2)),
+        f"Accuracy. {' '.join(told)}",
+        "Both answer the same questions; error bars reach two standard errors.",
+    )
+    return [tag("h3", "Accuracy"), drawn]
+
+
+def _bar(label: str, value: float, shown: str, colour: str) -> Bar:
+    return Bar(label=label, segments=[Segment(value=value, colour=colour)], note=shown)
+
+
+def _figure(rows: Sequence[Bar], label: str, caption: str) -> Child:
+    return figure(lambda width: bars(rows, width), label, caption)
