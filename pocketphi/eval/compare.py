@@ -79,4 +79,4 @@ def _sign_test(wins: int, losses: int) -> float:
     """Probability of a split at least as uneven, if each disagreement is a fair coin."""
     total = wins + losses
     tail: int = sum(math.comb(total, count) for count in range(min(wins, losses) + 1))
-    return min(1.0, 2 * tail / 2**total)
+    return min(1.0, 2 * tail / (1 << total))

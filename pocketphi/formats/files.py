@@ -10,6 +10,7 @@ import contextlib
 import errno
 import fcntl
 import glob
+import hashlib
 import mmap
 import os
 import secrets
@@ -125,6 +126,16 @@ def read_file(path: Path, max_bytes: int) -> bytes:
         return file.read(0, file.size)
 
 
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal."""
+    digest = hashlib.sha256()
+    with open_regular(path) as file:
+        data = file.map()
+        for begin in range(0, len(data), 1 << 24):
+            digest.update(data[begin : begin + (1 << 24)].data)
+    return digest.hexdigest()
+
+
 @contextlib.contextmanager
 def replace_file(path: Path) -> Iterator[BinaryIO]:
     """Yield a scratch file that becomes `path` if the block succeeds: whole or not at all.
@@ -133,14 +144,18 @@ def replace_file(path: Path) -> Iterator[BinaryIO]:
     removed whatever happens; a former `path` stays as it was unless the block succeeds. What a
     killed process left of an earlier try is removed too: the kernel has freed its lock.
     """
-    scratch = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
     try:
-        if path.is_dir():
+        if not path.name or path.is_dir():
             raise UserError(f"cannot write `{path}`: it is a directory", hint="give the name of a file in it")
+        if path.exists() and not path.is_file():
+            kind = _kind(path.stat().st_mode)
+            raise UserError(
+                f"cannot write `{path}`: it is {kind}, which a file would replace", hint="choose another name"
+            )
         _remove_abandoned(path)
+        scratch, opened = _open_scratch(path)
         try:
-            with scratch.open("xb", buffering=_WRITE_BYTES) as file:
-                fcntl.flock(file, fcntl.LOCK_EX)
+            with opened as file:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
@@ -165,6 +180,17 @@ def _ask_for_huge_pages(view: mmap.mmap) -> None:
     if hasattr(mmap, "MADV_HUGEPAGE"):
         with contextlib.suppress(OSError):  # a kernel without them
             view.madvise(mmap.MADV_HUGEPAGE)
+
+
+def _open_scratch(path: Path) -> tuple[Path, BinaryIO]:
+    """A new locked file beside `path`. Before it is locked, another process may take it for abandoned."""
+    while True:
+        scratch = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
+        file = scratch.open("xb", buffering=_WRITE_BYTES)
+        fcntl.flock(file, fcntl.LOCK_EX)
+        if scratch.exists():
+            return scratch, file
+        file.close()
 
 
 def _remove_abandoned(path: Path) -> None:

@@ -221,7 +221,7 @@ def _on_this_machine(path: Path) -> Entry:
     try:
         path = path.resolve()
         for file in sorted(path.iterdir()) if path.is_dir() else [path]:
-            if not file.is_dir():
+            if file.is_file():
                 status = file.stat()
                 state.update(f"{file}\0{status.st_size}\0{status.st_mtime_ns}\n".encode(errors="surrogateescape"))
     except OSError as error:

@@ -17,14 +17,12 @@ every logit. An untied embedding and head get 4 bits like everything else: 8 bit
 How parts of different formats are fused: `pocketphi.quant.pack`.
 """
 
-import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from pocketphi import __version__
 from pocketphi.errors import UserError
-from pocketphi.formats.files import open_regular
+from pocketphi.formats.files import sha256_of
 from pocketphi.formats.folder_source import open_folder_source
 from pocketphi.formats.pocket import write_pocket
 from pocketphi.formats.source import Matrix, Source, chat_settings
@@ -75,7 +73,7 @@ def import_model(
         chat=chat_settings(model, template, f"`{source}`"),
         lineage={
             "source": source.absolute().name,
-            "sha256": {path.name: _sha256(path) for path in model.files},
+            "sha256": {path.name: sha256_of(path) for path in model.files},
             "importer": f"pocketphi {__version__}",
             "bits": bits,
             "group": None if bits is None else group,
@@ -108,12 +106,3 @@ def open_source(path: Path) -> Source:
     if is_file and path.suffix in (".safetensors", ".json"):
         raise UserError(f"`{path}` is one file of a model folder", hint=f"give the folder: `{path.parent}`")
     return open_gguf_source(path)
-
-
-def _sha256(path: Path) -> str:
-    with open_regular(path) as file:
-        digest = hashlib.sha256()
-        data: Any = file.map()
-        for begin in range(0, len(data), 1 << 24):
-            digest.update(data[begin : begin + (1 << 24)].data)
-    return digest.hexdigest()

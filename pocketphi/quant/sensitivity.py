@@ -1,0 +1,101 @@
+"""How much it hurts to round one kind of matrix: the KL divergence to the model as it was, on calibration text.
+
+Everything else stays as it is while the matrices of one class (all `down_proj`, say, or the embedding) are
+rounded, so the figures say where bits are needed. They are nats per token, averaged over positions. The model
+runs in torch, in single precision, and must fit in memory.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from pocketphi.errors import UserError
+from pocketphi.model.decoder import Decoder
+from pocketphi.tokenizer import Tokenizer
+
+Round = Callable[[str, npt.NDArray[np.float32]], npt.NDArray[np.float32]]
+"""A matrix by its published name, and its (rows, cols) weights: what it becomes."""
+
+LENGTH = 256
+"""Tokens of a calibration sequence."""
+_MAX_POSITIONS = 4096
+_MAX_LOGITS = 1 << 26
+"""Numbers of the reference distribution that are held in memory."""
+
+
+def class_of(name: str) -> str:
+    """`model.layers.3.mlp.down_proj.weight` is of class `down_proj`."""
+    return name.split(".")[-2]
+
+
+def calibration_tokens(texts: Iterable[str], tokenizer: Tokenizer, vocab_size: int) -> Tensor:
+    """(B, `LENGTH`) ids from texts, joined and cut; as many as a reference distribution may have rows for.
+
+    Raises:
+        UserError: the texts are too short for one sequence.
+    """
+    wanted = max(1, min(_MAX_POSITIONS, _MAX_LOGITS // vocab_size) // LENGTH) * LENGTH
+    ids: list[int] = []
+    for text in texts:
+        ids += tokenizer.encode(text + "\n\n")
+        if len(ids) >= wanted:
+            break
+    rows = min(len(ids), wanted) // LENGTH
+    if not rows:
+        raise UserError(f"the calibration text has {len(ids)} tokens, it takes {LENGTH}", hint="give more text")
+    return torch.tensor(ids[: rows * LENGTH]).view(rows, LENGTH)
+
+
+class Divergence:
+    """Measures a changed model against itself as it was.
+
+    Args:
+        model: restored after every measurement.
+        tokens: (B, T) ids to read.
+    """
+
+    def __init__(self, model: Decoder, tokens: Tensor) -> None:
+        self.model = model
+        self._tokens = tokens.to(model.device)
+        self._reference = [self._log_probabilities(row) for row in self._tokens]
+
+    def of(self, rounding: Round, names: Iterable[str]) -> float:
+        """Mean KL divergence in nats per token with these matrices rounded."""
+        with torch.inference_mode(), _rounded(self.model, rounding, set(names)):
+            total = 0.0
+            for row, reference in zip(self._tokens, self._reference, strict=True):
+                changed = self._log_probabilities(row)
+                total += float((reference.exp() * (reference - changed)).sum(dim=-1).double().mean())
+        return max(0.0, total / len(self._tokens))
+
+    def by_class(self, rounding: Round) -> Mapping[str, float]:
+        """The divergence of each class of matrices alone, by its name."""
+        classes: dict[str, list[str]] = {}
+        for name, weight in self.model.named_parameters():
+            if weight.dim() == 2:
+                classes.setdefault(class_of(name), []).append(name)
+        return {kind: self.of(rounding, names) for kind, names in classes.items()}
+
+    @torch.inference_mode()
+    def _log_probabilities(self, row: Tensor) -> Tensor:
+        return nn.functional.log_softmax(self.model.logits(self.model(row[None]))[0].float(), dim=-1)
+
+
+@contextmanager
+def _rounded(model: Decoder, rounding: Round, names: set[str]) -> Iterator[None]:
+    """Matrices rounded inside the block, and what they were after it."""
+    before: dict[str, Tensor] = {}
+    parameters = dict(model.named_parameters())
+    try:
+        for name in sorted(names):
+            weight = parameters[name].data
+            before[name] = weight.clone()
+            weight.copy_(torch.from_numpy(rounding(name, weight.float().cpu().numpy())))
+        yield
+    finally:
+        for name, weight in before.items():
+            parameters[name].data.copy_(weight)
