@@ -205,7 +205,7 @@ class Cluster(Table):
     num_gpus: Count = 512
     peak_flops: Positive = 989e12
     """Dense bf16, per GPU and second."""
-    utilization: Fraction = 0.4
+    utilization: Annotated[float, Field(gt=0.0, le=1.0)] = 0.4
     """Model FLOPs that are reached, as a part of the peak."""
     gpu_memory_bytes: Count = 80_000_000_000
     dollars_per_gpu_hour: Positive = 2.5

@@ -7,6 +7,7 @@ import typer
 from pocketphi import __version__
 from pocketphi.cli import make, measure, models, talk
 from pocketphi.cli.doctor import doctor
+from pocketphi.cli.plan import plan
 
 app = typer.Typer(
     name="pocketphi",
@@ -34,6 +35,7 @@ app.command("evaluate")(make.evaluate)
 app.command("quantize")(make.quantize)
 app.command("report")(make.report)
 app.command("schema")(make.schema)
+app.command("plan")(plan)
 app.command("bench")(measure.bench)
 app.command("perplexity")(measure.perplexity)
 app.command("doctor")(doctor)
