@@ -17,6 +17,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -119,7 +120,8 @@ def evaluate(
         parents: what is measured, and where the questions are from.
         progress: in requests; its figures hold the accuracy so far.
         form: `chat` asks in the backend's chat form, `document` as lessons are written.
-        lessons: texts that the model has not seen, of which `table.num_lessons` are read.
+        lessons: texts that the model has not seen, of which `table.num_lessons` are read, if the backend gives
+            log probabilities.
 
     Raises:
         UserError: there is nothing to ask, a prompt does not fit in the backend's context, or `out` cannot be
@@ -128,7 +130,7 @@ def evaluate(
     asked = choose(questions, table.num_questions)
     if not asked:
         raise UserError("there are no held-out questions", hint="make the primer again, or give questions")
-    read = list(zip(lessons, range(table.num_lessons), strict=False))
+    read = list(islice(lessons, table.num_lessons)) if backend.capabilities.logprobs else []
     settings = {**settings_of(table), "form": form}
     with publish(out, kind="evaluation", stage="evaluate", settings=settings, parents=parents) as draft:
         total = len(asked) + len(read)
@@ -137,7 +139,7 @@ def evaluate(
             samples += ask(backend, asked[begin : begin + _AT_ONCE], form=form, max_tokens=table.max_new_tokens)
             right = sum(sample.is_correct for sample in samples)
             progress(len(samples), total, {"accuracy": right / len(samples)})
-        cost = lesson_cost(backend, [text for text, _ in read]) if read else None
+        cost = lesson_cost(backend, read) if read else None
         results = summarise(samples, cost)
         write_samples(draft.path / "samples.jsonl", samples)
         text = json.dumps({"form": form, **results}, indent=1, sort_keys=True, ensure_ascii=False)
