@@ -98,11 +98,11 @@ def _examples(run: Run, reasons: Mapping[str, float]) -> list[Child]:
         by_reason[sample.get("reason", "")].append(sample)
     if not by_reason:
         return [note("The corpus keeps no samples of dropped pages.")]
-    content: list[Child] = [tag("h3", "Look at what was dropped")]
+    opened: list[Child] = []
     for reason in sorted(by_reason, key=lambda name: -reasons.get(name, 0)):
         samples = by_reason[reason][:EXAMPLES]
         pages = f"{reasons[reason]:,.0f} pages" if reason in reasons else "examples"
-        content.append(
+        opened.append(
             folded(
                 [tag("strong", reason_name(reason)), f" · {pages}"],
                 [
@@ -114,7 +114,7 @@ def _examples(run: Run, reasons: Mapping[str, float]) -> list[Child]:
                 ],
             )
         )
-    return content
+    return [tag("h3", "Look at what was dropped"), tag("div", opened, class_="folds")]
 
 
 def mixture_section(run: Run) -> Section | None:

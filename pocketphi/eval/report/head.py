@@ -6,7 +6,7 @@ from pocketphi.eval.report.page import note
 from pocketphi.eval.report.reading import TIERS, Evaluation, Run, Score, mapping, numbers
 from pocketphi.eval.report.samples import conversation, last_measured, varied
 from pocketphi.eval.report.squeezed import answer_speed
-from pocketphi.eval.report.units import count, duration, percent, size
+from pocketphi.eval.report.units import count, duration, in_words, percent, size
 
 SHORTEST = 20
 """Characters of an answer that shows its steps."""
@@ -16,11 +16,11 @@ def head(run: Run) -> list[Child]:
     """What stands above the sections."""
     measured = last_measured(run)
     weights, raw, seconds = parameters(run), raw_bytes(run), sum(seconds_of(run).values())
-    what = f"A language model of {count(weights)} parameters" if weights else "A run that has made no model yet"
-    source = f" from {size(raw)} of raw pages" if raw else ""
-    title = f"{what}{',' if weights and raw else ''}{' made' if weights and raw else ''}{source}"
-    if weights and seconds:
-        title += f" in {duration(seconds)}"
+    if weights is None:
+        title = "A run that has made no model yet"
+    else:
+        source = f", made from {size(raw)} of raw pages" if raw else ""
+        title = f"A language model of {in_words(weights)} parameters{source} in {duration(seconds)}"
     content: list[Child] = [
         tag("p", f"pocketphi · {run.name}", class_="kicker"),
         tag("h1", title),
@@ -40,13 +40,13 @@ def _lead(measured: Evaluation | None) -> Child:
     if measured is None or not measured.tiers:
         return tag("p", "Nothing has been measured on it yet.", class_="lead")
     parts = [
-        [tag("b", percent(score.accuracy)), f" of questions with {TIERS.get(tier, tier)}"]
+        [tag("b", percent(score.accuracy)), f" of questions told in {TIERS.get(tier, tier)}"]
         for tier, score in _in_order(measured)
     ]
     told: list[Child] = ["It answers ", parts[0]]
     if len(parts) > 1:
         told += [", and ", parts[1]]
-    return tag("p", told, ", none of them seen in training.", class_="lead")
+    return tag("p", told, ": held-out ones, with numbers and names that training never saw.", class_="lead")
 
 
 def _in_order(measured: Evaluation) -> list[tuple[str, Score]]:
@@ -61,9 +61,15 @@ def _cards(run: Run, measured: Evaluation | None) -> Child:
         cards.append(("the file that you chat with", size(packed), "4-bit weights, tokenizer, settings"))
     if measured is not None:
         for tier, score in _in_order(measured):
-            cards.append((TIERS.get(tier, tier), percent(score.accuracy), f"± {100 * score.standard_error:.1f} right"))
+            cards.append(
+                (
+                    f"right, told in {TIERS.get(tier, tier)}",
+                    percent(score.accuracy),
+                    f"± {100 * score.standard_error:.1f}, of {score.count:,} questions",
+                )
+            )
         if speed := answer_speed(measured):
-            cards.append(("tokens a second", f"{speed:,.0f}", "while answering, in batches"))
+            cards.append(("tokens a second", count(speed), "while answering, in batches"))
         if (ended := measured.figures.get("ended_fraction")) is not None:
             cards.append(("of answers end by themselves", percent(ended), ""))
     if seconds := sum(seconds_of(run).values()):
@@ -73,7 +79,7 @@ def _cards(run: Run, measured: Evaluation | None) -> Child:
     return tag(
         "dl",
         [
-            tag("div", tag("dt", name), tag("dd", value, tag("small", more) if more else None))
+            tag("div", tag("dt", name, tag("small", more) if more else None), tag("dd", value))
             for name, value, more in cards
         ],
         class_="cards",

@@ -15,6 +15,7 @@ from typing import Any
 
 from pocketphi.artifact import Artifact, is_artifact, open_artifact
 from pocketphi.errors import UserError
+from pocketphi.eval.questions import Sample
 
 STAGES: Mapping[str, str] = {
     "primer": "primer",
@@ -29,9 +30,9 @@ STAGES: Mapping[str, str] = {
 }
 """Directory -> what a reader calls it, in the order of a run."""
 TRAINING = ("phase1", "phase2", "sft", "dpo")
-TIERS: Mapping[str, str] = {
-    "known_templates": "new numbers and names",
-    "new_templates": "new sentences too",
+TIERS: Mapping[str, str] = {  # what a question is told in; numbers and names are new in both
+    "known_templates": "known sentences",
+    "new_templates": "new sentences",
 }
 EVALUATION = "evaluation-"
 MAX_LINES = 200_000
@@ -45,20 +46,6 @@ class Score:
     accuracy: float
     standard_error: float
     count: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Sample:
-    """A question and what the model wrote."""
-
-    topic: str
-    tier: str
-    question: str
-    expected: str
-    written: str
-    is_correct: bool
-    ended: bool
-    """Whether the model ended its turn itself."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -242,13 +229,11 @@ def _scores(values: Mapping[str, Any]) -> dict[str, Score]:
 def _samples(path: Path, notes: list[str]) -> list[Sample]:
     return [
         Sample(
-            topic=str(row.get("topic", "")),
-            tier=str(row.get("tier", "")),
-            question=str(row.get("question", "")),
-            expected=str(row.get("expected", "")),
-            written=str(row.get("written", "")),
+            **{name: str(row.get(name, "")) for name in ("id", "topic", "tier", "question", "expected", "written")},
+            answer=None if row.get("answer") is None else str(row["answer"]),
             is_correct=row.get("is_correct") is True,
-            ended=row.get("ended") is True,
+            stop_reason=str(row.get("stop_reason", "")),
+            num_tokens=int(numbers(row).get("num_tokens", 0)),
         )
         for row in rows(path, notes)
     ]

@@ -5,8 +5,9 @@ from functools import partial
 
 from pocketphi.eval.report.markup import Child, tag
 from pocketphi.eval.report.page import Section, folded, table
-from pocketphi.eval.report.pictures import figure, said, steps, topics
+from pocketphi.eval.report.pictures import figure
 from pocketphi.eval.report.reading import TIERS, Evaluation, Run, Score
+from pocketphi.eval.report.scores import Column, Scores, said, stages, topics
 from pocketphi.eval.report.training import COLOUR, SHORT
 from pocketphi.eval.report.units import percent
 
@@ -18,64 +19,77 @@ def accuracy_section(run: Run) -> Section | None:
         return None
     tiers = [tier for tier in TIERS if any(tier in value.tiers for value in staged)]
     tiers += sorted({tier for value in staged for tier in value.tiers} - set(tiers))
-    columns = [SHORT.get(value.name, value.name) for value in staged]
-    colours = [f"f{COLOUR.get(value.name, '6')}" for value in staged]
-    scores = {tier: [value.tiers.get(tier) for value in staged] for tier in tiers}
-    baselines = {value.name.replace("-", " "): value.tiers for value in run.evaluations.values() if value.is_baseline}
-    titles = {tier: f"questions with {name}" for tier, name in TIERS.items()}
-    told = " ".join(
-        f"{titles.get(tier, tier)}: "
-        + ", ".join(f"{name} {said(score)}" for name, score in zip(columns, scores[tier], strict=True) if score)
-        + "."
-        for tier in tiers
-    )
-    against = " ".join(
-        f"Baseline {name}: " + ", ".join(f"{TIERS.get(tier, tier)} {said(score)}" for tier, score in of.items()) + "."
-        for name, of in baselines.items()
-    )
+    columns = [
+        Column(name=SHORT.get(value.name, value.name), colour=f"f{COLOUR.get(value.name, '6')}") for value in staged
+    ]
+    scores = {title(tier): [value.tiers.get(tier) for value in staged] for tier in tiers}
+    baselines = {
+        value.name.replace("-", " "): {title(tier): score for tier, score in value.tiers.items()}
+        for value in run.evaluations.values()
+        if value.is_baseline
+    }
     content: list[Child] = [
         tag(
             "p",
-            "None of these questions was seen in training. One kind has new numbers and names in familiar sentences, "
-            "the other is told in sentences that occur nowhere else. An answer counts if it is exactly right.",
+            "None of these questions was seen in training: numbers and names are new in all of them. Half are told in "
+            "sentences that training used, half in sentences that occur nowhere else. An answer counts if it is "
+            "exactly right.",
         ),
         figure(
-            lambda width: steps(columns, scores, baselines, colours, width, titles),
-            f"Accuracy after every stage. {told} {against}".strip(),
-            ["Bars reach two standard errors up and down. ", "Dashed: what takes no model. " if baselines else None],
+            lambda width: stages(columns, scores, baselines, width),
+            f"Accuracy after every stage. {_told(columns, scores)} {_baselines_told(baselines)}".strip(),
+            ["Bars reach two standard errors up and down.", " Dashed: what takes no model." if baselines else None],
         ),
-        _by_topic(staged, tiers, columns, colours),
+        _by_topic(staged, tiers, columns),
         folded("The numbers", _table(staged, tiers, baselines)),
     ]
     return Section(anchor="accuracy", title="What it can do", content=content)
 
 
-def _by_topic(
-    staged: Sequence[Evaluation], tiers: Sequence[str], columns: Sequence[str], colours: Sequence[str]
-) -> Child:
-    content: list[Child] = []
+def title(tier: str) -> str:
+    """A tier as a reader calls it."""
+    return f"questions told in {TIERS[tier]}" if tier in TIERS else tier
+
+
+def _told(columns: Sequence[Column], scores: Mapping[str, Scores]) -> str:
+    return " ".join(
+        f"{name}: "
+        + ", ".join(f"{column.name} {said(score)}" for column, score in zip(columns, of, strict=True) if score)
+        + "."
+        for name, of in scores.items()
+    )
+
+
+def _baselines_told(baselines: Mapping[str, Mapping[str, Score]]) -> str:
+    return " ".join(
+        f"Baseline {name}: " + ", ".join(f"{tier} {said(score)}" for tier, score in of.items()) + "."
+        for name, of in baselines.items()
+    )
+
+
+def _by_topic(staged: Sequence[Evaluation], tiers: Sequence[str], columns: Sequence[Column]) -> Child:
+    last = next((value for value in reversed(staged) if any(value.topics.values())), None)
+    if last is None:
+        return None
+    panels: dict[str, dict[str, Scores]] = {}
+    told = []
     for tier in tiers:
-        last = next((value for value in reversed(staged) if value.topics.get(tier)), None)
-        if last is None:
-            continue
-        by_topic = {
-            topic: [value.topics.get(tier, {}).get(topic) for value in staged]
-            for topic in sorted({topic for value in staged for topic in value.topics.get(tier, {})})
+        found = last.topics.get(tier, {})
+        every = {topic for value in staged for topic in value.topics.get(tier, {})}
+        order = sorted(sorted(every), key=lambda topic: -_accuracy(found.get(topic)))
+        panels[title(tier)] = {
+            topic.replace("_", " "): [value.topics.get(tier, {}).get(topic) for value in staged] for topic in order
         }
-        order = sorted(by_topic, key=lambda topic: -_accuracy(last.topics[tier].get(topic)))
-        best, worst = (f"{name} {percent(_accuracy(last.topics[tier].get(name)))}" for name in (order[0], order[-1]))
-        content.append(tag("h3", f"By topic: {TIERS.get(tier, tier)}"))
-        names = {topic: topic.replace("_", " ") for topic in order}
-        shown = {names[topic]: by_topic[topic] for topic in order}
-        content.append(
-            figure(
-                partial(topics, list(zip(columns, colours, strict=True)), shown),
-                f"Accuracy by topic after every stage, {TIERS.get(tier, tier)}. Best: {best}. Worst: {worst}. "
-                "All values are in the table below.",
-                "From the first stage (top dot of a row) to the last; bars reach one standard error.",
-            )
-        )
-    return content
+        if found:
+            told.append(f"{title(tier)}: {', '.join(f'{t} {percent(_accuracy(found.get(t)))}' for t in order)}.")
+    return [
+        tag("h3", "Topic by topic"),
+        figure(
+            partial(topics, columns, panels),
+            f"Accuracy by topic after every stage. At the end, {' '.join(told)}",
+            "From the first stage (top dot of a row) to the last; lines reach one standard error.",
+        ),
+    ]
 
 
 def _accuracy(score: Score | None) -> float:
@@ -125,7 +139,7 @@ def _table(
         content.append(
             table(
                 ["baseline", *[TIERS.get(tier, tier) for tier in tiers]],
-                [[name, *[_cell(of.get(tier)) for tier in tiers]] for name, of in baselines.items()],
+                [[name, *[_cell(of.get(title(tier))) for tier in tiers]] for name, of in baselines.items()],
                 "What takes no model: accuracy in percent ± standard error",
                 range(1, 9),
             )

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
+from pocketphi.eval.questions import Sample
 from pocketphi.eval.report.markup import Child, Html, clipped, tag
 from pocketphi.eval.report.page import Section, folded
-from pocketphi.eval.report.reading import STAGES, TIERS, Evaluation, Run, Sample
+from pocketphi.eval.report.reading import STAGES, TIERS, Evaluation, Run
 from pocketphi.eval.report.units import percent
 
 SHOWN = 4

@@ -2,11 +2,14 @@
 
 from collections.abc import Sequence
 
+from pocketphi.errors import UserError
+from pocketphi.eval.compare import compare
 from pocketphi.eval.report.facts import last_checkpoint, packed_bytes, parameters
 from pocketphi.eval.report.markup import Child, tag
 from pocketphi.eval.report.page import Section, note
-from pocketphi.eval.report.pictures import figure, said
+from pocketphi.eval.report.pictures import figure
 from pocketphi.eval.report.reading import TIERS, Evaluation, Run
+from pocketphi.eval.report.scores import said
 from pocketphi.eval.report.svg import Bar, Segment, bars
 from pocketphi.eval.report.units import percent, size
 
@@ -76,9 +79,24 @@ def _accuracy(found: Sequence[tuple[str, Evaluation, str]]) -> list[Child]:
     drawn = figure(
         lambda width: bars(rows, width, longest=1.0, gap_after=range(1, len(rows), 2)),
         f"Accuracy. {' '.join(told)}",
-        "Both answer the same questions; error bars reach two standard errors.",
+        ["Error bars reach two standard errors. ", _paired(*(value for _, value, _ in found))],
     )
     return [tag("h3", "Accuracy"), drawn]
+
+
+def _paired(before: Evaluation, after: Evaluation) -> str:
+    """Question by question, which says more than two accuracies."""
+    if not after.samples:
+        return ""
+    try:
+        found = compare(after.samples, before.samples)
+    except UserError:
+        return ""
+    return (
+        f"Question by question: {found.only_second:,} that only 16 bits got right, {found.only_first:,} that only "
+        f"4 bits did, so 4 bits are {100 * found.difference:+.1f} ± {100 * found.standard_error:.1f} points better; "
+        f"{percent(found.same_answers)} of the answers are the same to the letter."
+    )
 
 
 def _bar(label: str, value: float, shown: str, colour: str) -> Bar:
