@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from itertools import zip_longest
+from itertools import islice, zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -22,7 +22,7 @@ from pocketphi import isolated
 from pocketphi.artifact import Artifact, Progress, open_artifact
 from pocketphi.errors import UserError
 from pocketphi.locks import exclusive
-from pocketphi.recipe import PretrainPhase, Recipe, parse_recipe, settings_of
+from pocketphi.recipe import Dpo, PretrainPhase, Primer, Recipe, Sft, parse_recipe, settings_of
 from pocketphi.stages import Execute, Made, Outcome, Stage, View, run_stages
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ RECIPE = "recipe.json"
 """The resolved recipe, in the run's directory."""
 _LOGS = "logs"
 EVALUATION = "evaluation-"
+_CALIBRATION_DOCUMENTS = 256
 _SECONDS_BETWEEN_MESSAGES = 0.1
 _SECONDS_FOR_THE_LOCK = 10.0
 
@@ -136,7 +137,7 @@ def stages_of(recipe: Recipe) -> tuple[Stage, ...]:
 
     primer = () if recipe.primer is None else ("primer",)
     if recipe.primer is not None:
-        add("primer", (), partial(_primer, recipe), settings_of(recipe.primer))
+        add("primer", (), partial(_primer, recipe.primer, recipe.seed), settings_of(recipe.primer))
     add("corpus", primer, partial(_corpus, recipe), settings_of(recipe.curate))
     add("tokenizer", ("corpus",), partial(_tokenizer, recipe), settings_of(recipe.tokenizer))
     add("shards", ("corpus", *primer, "tokenizer"), partial(_shards, recipe), {})
@@ -151,14 +152,14 @@ def stages_of(recipe: Recipe) -> tuple[Stage, ...]:
             start = (name,)
     (last,) = start
     if recipe.sft is not None:
-        add("sft", (last, "primer"), partial(_sft, recipe, last), settings_of(recipe.sft))
+        add("sft", (last, "primer"), partial(_sft, recipe.sft, recipe.seed, last), settings_of(recipe.sft))
         evaluation("sft", "chat")
         last = "sft"
     if recipe.dpo is not None:
-        add("dpo", (last, "primer"), partial(_dpo, recipe, last), settings_of(recipe.dpo))
+        add("dpo", (last, "primer"), partial(_dpo, recipe.dpo, recipe.seed, last), settings_of(recipe.dpo))
         evaluation("dpo", "chat")
         last = "dpo"
-    add("model", (last,), partial(_model, recipe, last), settings_of(recipe.quantize), label="quantize")
+    add("model", (last, "corpus"), partial(_model, recipe, last), settings_of(recipe.quantize), label="quantize")
     evaluation("model", "document" if recipe.sft is None else "chat")
     add("report", [stage.name for stage in listed], _report, {}, seed=None)
     return tuple(listed)
@@ -167,10 +168,10 @@ def stages_of(recipe: Recipe) -> tuple[Stage, ...]:
 # What follows imports a stage when it runs: listing stages loads no torch.
 
 
-def _primer(recipe: Recipe, _made: Made, out: Path, progress: Progress) -> object:
+def _primer(table: Primer, seed: int, _made: Made, out: Path, progress: Progress) -> object:
     from pocketphi.data.primer import generate_primer
 
-    return generate_primer(recipe.primer, out, seed=recipe.seed, progress=progress)
+    return generate_primer(table, out, seed=seed, progress=progress)
 
 
 def _corpus(recipe: Recipe, made: Made, out: Path, progress: Progress) -> object:
@@ -181,16 +182,21 @@ def _corpus(recipe: Recipe, made: Made, out: Path, progress: Progress) -> object
 
 
 def _tokenizer(recipe: Recipe, made: Made, out: Path, progress: Progress) -> object:
-    from pocketphi.data.pack import PARTS
-    from pocketphi.data.records import read_documents
     from pocketphi.tokenizer.train import train_tokenizer
 
     corpus = made["corpus"]
-    files = [path for part in PARTS if (path := corpus.path / f"{part}.jsonl").is_file()]
-    # A document of each part in turn: a cut at `max_bytes` then leaves none of them out.
-    rounds = zip_longest(*(read_documents(path) for path in files))
-    texts = (document.text for each in rounds for document in each if document is not None)
+    texts = _texts(corpus)
     return train_tokenizer(recipe.tokenizer, texts, out, seed=recipe.seed, progress=progress, parents=(corpus,))
+
+
+def _texts(corpus: Artifact) -> Iterator[str]:
+    """All documents, one of each part in turn: a cut anywhere leaves no part out."""
+    from pocketphi.data.pack import PARTS
+    from pocketphi.data.records import read_documents
+
+    files = [path for part in PARTS if (path := corpus.path / f"{part}.jsonl").is_file()]
+    for each in zip_longest(*(read_documents(path) for path in files)):
+        yield from (document.text for document in each if document is not None)
 
 
 def _shards(recipe: Recipe, made: Made, out: Path, progress: Progress) -> object:
@@ -214,22 +220,31 @@ def _pretrain(recipe: Recipe, table: PretrainPhase, made: Made, out: Path, progr
     )
 
 
-def _sft(recipe: Recipe, of: str, made: Made, out: Path, progress: Progress) -> object:
+def _sft(table: Sft, seed: int, of: str, made: Made, out: Path, progress: Progress) -> object:
     from pocketphi.train.sft import sft
 
-    return sft(recipe.sft, made[of], made["primer"], out, seed=recipe.seed, progress=progress)
+    return sft(table, made[of], made["primer"], out, seed=seed, progress=progress)
 
 
-def _dpo(recipe: Recipe, of: str, made: Made, out: Path, progress: Progress) -> object:
+def _dpo(table: Dpo, seed: int, of: str, made: Made, out: Path, progress: Progress) -> object:
     from pocketphi.train.dpo import dpo
 
-    return dpo(recipe.dpo, made[of], made["primer"], out, seed=recipe.seed, progress=progress)
+    return dpo(table, made[of], made["primer"], out, seed=seed, progress=progress)
 
 
 def _model(recipe: Recipe, of: str, made: Made, out: Path, progress: Progress) -> object:
     from pocketphi.quant.quantize import quantize
 
-    return quantize(recipe.quantize, made[of], out, seed=recipe.seed, progress=progress)
+    corpus = made["corpus"]
+    return quantize(
+        recipe.quantize,
+        made[of],
+        out,
+        seed=recipe.seed,
+        calibration=islice(_texts(corpus), _CALIBRATION_DOCUMENTS),
+        parents=(corpus,),
+        progress=progress,
+    )
 
 
 def _evaluate(recipe: Recipe, of: str, form: Form, made: Made, out: Path, progress: Progress) -> object:
