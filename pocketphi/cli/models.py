@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pocketphi.cli.options import Group, Json, Model, Template, one_of
+from pocketphi.cli.options import Group, Json, Template, one_of
 from pocketphi.cli.progress import byte_progress, step_progress
 from pocketphi.cli.report import notice
 from pocketphi.errors import shown
@@ -89,8 +89,24 @@ def list_(
         notice("no model is here yet; `pocketphi pull smollm2-135m` gets one, `pocketphi list --all` shows more")
 
 
-def show(model: Model, json: Json = False) -> None:
-    """Print what a model is: shape, formats, memory, template, where it came from."""
+def show(
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL|DIR", help="a name, a .pocket file, or what `pocketphi make` left: a stage, a run"
+        ),
+    ],
+    json: Json = False,
+) -> None:
+    """Print what a model is: shape, formats, memory, template, where it came from.
+
+    Of a directory that a stage made: its settings, its figures and its whole ancestry. Of a run: a line for each stage.
+    """
+    from pocketphi.cli.lineage import is_made, show_made
+
+    if is_made(Path(model)):
+        show_made(Path(model), json=json)
+        return
     from pocketphi.hub import show_model
     from pocketphi.hub.disk import human_size
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from pocketphi.formats.pocket import PocketFile
 
 SUFFIX = ".pocket"
+MADE = "model.pocket"
+"""What `pocketphi make` calls the model of a run."""
 _CONTEXTS = (2048, 4096, 8192, 16_384, 32_768, 65_536, 131_072)
 
 
@@ -94,8 +96,8 @@ def resolve(name_or_path: str | Path) -> Path:
     """The `.pocket` file of a model that is on this machine.
 
     Args:
-        name_or_path: a stored name, a catalogue name, `hf:owner/name[/file]`, the path of a `.pocket` file, or that
-            of a GGUF file or Hugging Face folder that was pulled.
+        name_or_path: a stored name, a catalogue name, `hf:owner/name[/file]`, the path of a `.pocket` file, that of
+            a run of `pocketphi make`, or that of a GGUF file or Hugging Face folder that was pulled.
 
     Raises:
         NotPulledError: `pull(name_or_path)` would bring it.
@@ -112,6 +114,8 @@ def resolve(name_or_path: str | Path) -> Path:
     path = catalogue.find_path(name)
     if path is None:
         raise catalogue.missing_file(name) if is_path else catalogue.unknown_model(name, _names(here))
+    if path.is_dir() and (made := _made_model(path)) is not None:
+        return made
     if path.is_dir() and not (path / "config.json").exists():
         raise _not_a_model(path)
     if path.is_dir() or path.suffix.lower() == ".gguf":
@@ -120,6 +124,11 @@ def resolve(name_or_path: str | Path) -> Path:
             raise NotPulledError(str(path))
         return stored
     return path
+
+
+def _made_model(folder: Path) -> Path | None:
+    """The model in a directory that `pocketphi make` left: a run, or its stage `model`."""
+    return next((path for path in (folder / MADE, folder / "model" / MADE) if path.is_file()), None)
 
 
 def _not_a_model(folder: Path) -> UserError:
@@ -171,18 +180,27 @@ def show_model(name_or_path: str | Path) -> ModelFacts:
 
 
 def verify_model(name_or_path: str | Path, progress: Callable[[int, int], None] | None = None) -> Path:
-    """Check every byte of a model against the hashes in its header, and return its path.
+    """Check every byte of a model against the hashes in its header, and return its path. Where the catalogue pins the
+    file that a model is made from, the model must say that it is made from that one.
 
     Args:
         progress: called with bytes done and bytes in all.
 
     Raises:
-        UserError: the file is damaged; the message names the tensor.
+        UserError: the file is damaged, the message names the tensor; or it is made from another file.
     """
-    from pocketphi.formats.pocket import verify_pocket
+    from pocketphi.formats.pocket import open_pocket, verify_pocket
 
     path = resolve(name_or_path)
     verify_pocket(path, progress)
+    pinned = {entry.name: entry.source for entry in catalogue.CATALOGUE}.get(str(name_or_path))
+    if isinstance(pinned, catalogue.WheelSource):
+        sums = open_pocket(path).lineage.get("sha256")
+        if not isinstance(sums, dict) or list(sums.values()) != [pinned.member_sha256]:
+            raise UserError(
+                f"`{name_or_path}` is not made from the file that the catalogue pins",
+                hint=f"`pocketphi rm {name_or_path}`, then pull it again",
+            )
     return path
 
 
