@@ -106,7 +106,7 @@ def test_fused_and_split_folders_give_the_same_weights(
     source = load_checkpoint(tmp_path / model_type)
     for name, weight in source.named_parameters():
         if weight.dim() == 2:
-            error = float(((ours.get_parameter(name) - weight) ** 2).sum() / (weight**2).sum())
+            error = ((ours.get_parameter(name) - weight) ** 2).sum() / (weight**2).sum()
             assert error < 0.015, name
         else:
             assert torch.equal(ours.get_parameter(name), weight), name
@@ -135,7 +135,6 @@ def test_a_sensitive_head_gets_eight_bits(checkpoint: Callable[..., Artifact], t
     assert divergence.keys() == {"embed_tokens", "lm_head", "qkv_proj", "o_proj", "gate_up_proj", "down_proj"}
     assert divergence["lm_head"] == max(divergence.values())
     assert made.summary["head_bits"] == 8
-    assert made.summary["divergence"] < divergence["lm_head"]
     blind = quantize(Quantize(), source, tmp_path / "blind", seed=1)
     assert blind.summary["head_bits"] == 4
     assert blind.summary["divergence_at_4_bits"] == {}
