@@ -18,9 +18,10 @@ TOPICS = (
     "cause_and_effect", "science", "stories", "python", "korean",
 )  # fmt: skip
 DROPPED = {
-    "no_text": 148, "language": 2410, "gopher_words": 1032, "gopher_symbols": 312, "c4_lorem_ipsum": 96,
-    "c4_curly_bracket": 540, "fineweb_short_lines": 1204, "repetition": 870, "personal_data": 133,
-    "duplicate": 1920, "near_duplicate": 2204, "contaminated": 61, "education": 3020,
+    "read": {"not gzip": 12}, "text": {"no text": 136}, "language": {"de": 1410, "fr": 700, "unsure": 300},
+    "rules": {"few stop words": 1032, "symbols": 312, "lorem ipsum": 96, "short lines": 1204, "repetition": 870},
+    "personal data": {"too much": 133}, "education": {"below 2": 3020}, "held-out questions": {"13 words": 61},
+    "exact duplicates": {"the same text": 1920}, "near duplicates": {"similar": 2204},
 }  # fmt: skip
 ACCURACY = {"phase1": 0.11, "phase2": 0.58, "sft": 0.69, "dpo": 0.72, "model": 0.715}
 
@@ -87,16 +88,25 @@ def primer(path: Path, summary: dict[str, Any], measured: dict[str, Any], rng: R
 
 
 def corpus(path: Path, summary: dict[str, Any], measured: dict[str, Any], rng: Random) -> None:
-    summary["funnel"] = {"dropped": DROPPED, "kept": {"web": 6104, "web_best": 2616}}
+    left = 8720 + sum(sum(reasons.values()) for reasons in DROPPED.values())
+    summary["funnel"] = []
+    for step, reasons in DROPPED.items():
+        dropped = sum(reasons.values())
+        left -= dropped
+        summary["funnel"].append({"step": step, "kept": left, "dropped": dropped, "reasons": reasons})
+    summary["parts"] = {"web": {"documents": 6104}, "web_best": {"documents": 2616}, "lessons": {"documents": 9000}}
     lines(
         path / "dropped_samples.jsonl",
         (
             {
-                "reason": reason,
-                "source": f"http://pages.example/{reason}/{i}",
+                "id": f"{step}-{reason}-{i}",
                 "text": f"{HOSTILE}\nWin a free prize! " * 8,
+                "source": f"http://pages.example/{i}",
+                "license": "Apache-2.0",
+                "metadata": {"step": step, "reason": reason},
             }
-            for reason in DROPPED
+            for step, reasons in DROPPED.items()
+            for reason in reasons
             for i in range(3)
         ),
     )

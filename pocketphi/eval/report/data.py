@@ -2,23 +2,34 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from typing import Any
 
+from pocketphi.data.records import Document
 from pocketphi.eval.report import svg
 from pocketphi.eval.report.markup import Child, clipped, tag
-from pocketphi.eval.report.page import Section, folded, note, table
+from pocketphi.eval.report.page import Section, folded, table
 from pocketphi.eval.report.pictures import Drop, figure, funnel
 from pocketphi.eval.report.reading import STAGES, Run, mapping, numbers
 from pocketphi.eval.report.svg import Bar, Segment
 from pocketphi.eval.report.units import count, percent, size
 
-REASONS: Mapping[str, str] = {}
-"""Reason of a drop -> what a reader calls it; others are shown as they are written."""
+STEPS: Mapping[str, str] = {
+    "read": "could not be read",
+    "text": "no text in it",
+    "language": "another language",
+    "rules": "broke a rule of writing",
+    "personal data": "full of personal data",
+    "education": "nothing to learn from it",
+    "held-out questions": "holds a held-out question",
+    "exact duplicates": "the same as another",
+    "near duplicates": "nearly the same as another",
+}
+"""Step of curation -> what is wrong with a page that it drops."""
 PARTS: Mapping[str, tuple[str, str]] = {
     "web": ("filtered web pages", "f1"),
     "web_best": ("the best web pages", "f2"),
     "lessons": ("synthetic lessons", "f3"),
 }
-SHOWN_DROPS = 12
 EXAMPLES = 3
 EXAMPLE_CHARACTERS = 700
 
@@ -28,24 +39,25 @@ def funnel_section(run: Run) -> Section | None:
     corpus = run.stages.get("corpus")
     if corpus is None:
         return None
-    found = mapping(corpus.summary.get("funnel"))
-    reasons = numbers(found.get("dropped"))
+    found = corpus.summary.get("funnel")
+    steps = [mapping(step) for step in found] if isinstance(found, list) else []
     kept = [
-        (PARTS[name][0], int(number), PARTS[name][1])
-        for name, number in numbers(found.get("kept")).items()
+        (PARTS[name][0], int(documents), PARTS[name][1])
+        for name, documents in documents_kept(run).items()
         if name in PARTS
     ]
-    total = int(sum(reasons.values()) + sum(part[1] for part in kept))
-    if not total:
-        return Section(
-            anchor="data", title="What was kept, and what was dropped", content=[note("No page was counted.")]
-        )
-    drops = [Drop(label=reason_name(name), count=int(number)) for name, number in reasons.items() if number > 0]
-    shown = _largest(drops)
+    drops = [
+        Drop(label=step_name(str(step.get("step"))), count=int(number))
+        for step in steps
+        if (number := numbers(step).get("dropped", 0)) > 0
+    ]
     passed = sum(part[1] for part in kept)
+    total = sum(drop.count for drop in drops) + passed
+    if not total:
+        return None
     label = (
         f"A stream of {total:,} raw pages that narrows to {passed:,} kept ones. "
-        f"Dropped: {'; '.join(f'{drop.label} {drop.count:,}' for drop in shown)}."
+        f"Dropped: {'; '.join(f'{drop.label} {drop.count:,}' for drop in drops) or 'none'}."
     )
     return Section(
         anchor="data",
@@ -53,68 +65,66 @@ def funnel_section(run: Run) -> Section | None:
         content=[
             tag(
                 "p",
-                f"What a small model reads decides how good it gets. Of {total:,} raw pages ",
+                "What a small model reads decides how good it gets. Of ",
+                f"{total:,} raw pages ",
                 tag("strong", f"{passed:,} ({percent(passed / total)})"),
-                " were worth reading. Every dropped page has one reason: the first filter that refused it.",
+                " were kept. Every dropped page is counted once, with the first reason against it.",
             ),
             figure(
-                lambda width: funnel(total, shown, kept, width),
+                lambda width: funnel(total, drops, kept, width),
                 label,
-                "Width is the number of pages; the stream passes the filters from top to bottom.",
+                "Width is the number of pages; the stream passes the steps of curation from top to bottom.",
             ),
-            *_examples(run, reasons),
-            folded(
-                "The numbers",
-                table(
-                    ["reason", "pages", "of all"],
-                    [[reason_name(name), f"{n:,.0f}", percent(n / total)] for name, n in reasons.items()]
-                    + [[f"kept: {name}", f"{n:,}", percent(n / total)] for name, n, _ in kept],
-                    "Pages by what became of them",
-                    (1, 2),
-                ),
-            ),
+            *_examples(run, steps),
+            folded("The numbers", _reasons_table(steps, kept, total)),
         ],
     )
 
 
-def reason_name(reason: str) -> str:
-    """A reason as a reader calls it."""
-    return REASONS.get(reason, reason.replace("_", " "))
+def documents_kept(run: Run) -> dict[str, float]:
+    """Pages by the part of the corpus that they are in; lessons are no pages."""
+    corpus = run.stages.get("corpus")
+    parts = {} if corpus is None else mapping(corpus.summary.get("parts"))
+    found = {name: numbers(parts[name]).get("documents", 0.0) for name in ("web", "web_best") if name in parts}
+    return {name: documents for name, documents in found.items() if documents}
 
 
-def _largest(drops: Sequence[Drop]) -> list[Drop]:
-    """At most `SHOWN_DROPS`, in order; the smallest are told together at the end."""
-    if len(drops) <= SHOWN_DROPS:
-        return list(drops)
-    border = sorted((drop.count for drop in drops), reverse=True)[SHOWN_DROPS - 1]
-    large = [drop for drop in drops if drop.count > border]
-    rest = [drop for drop in drops if drop.count <= border]
-    return [*large, Drop(label=f"{len(rest)} rarer reasons", count=sum(drop.count for drop in rest))]
+def step_name(step: str) -> str:
+    """What is wrong with a page, as a reader says it."""
+    return STEPS.get(step, step.replace("_", " "))
 
 
-def _examples(run: Run, reasons: Mapping[str, float]) -> list[Child]:
-    by_reason: dict[str, list[Mapping[str, str]]] = defaultdict(list)
-    for sample in run.dropped:
-        by_reason[sample.get("reason", "")].append(sample)
+def _reasons_table(steps: Sequence[Mapping[str, Any]], kept: Sequence[tuple[str, int, str]], total: int) -> Child:
+    rows: list[list[Child]] = [
+        [str(step.get("step")), reason, f"{pages:,.0f}", percent(pages / total)]
+        for step in steps
+        for reason, pages in sorted(numbers(step.get("reasons")).items(), key=lambda item: -item[1])
+    ]
+    rows += [["kept", name, f"{pages:,}", percent(pages / total)] for name, pages, _ in kept]
+    return table(["step", "reason", "pages", "of all"], rows, "Pages by what became of them", (2, 3))
+
+
+def _examples(run: Run, steps: Sequence[Mapping[str, Any]]) -> list[Child]:
+    """Dropped pages to open, by step and reason."""
+    by_reason: dict[tuple[str, str], list[Document]] = defaultdict(list)
+    for page in run.dropped:
+        by_reason[str(page.metadata.get("step", "")), str(page.metadata.get("reason", ""))].append(page)
     if not by_reason:
-        return [note("The corpus keeps no samples of dropped pages.")]
+        return []
     opened: list[Child] = []
-    for reason in sorted(by_reason, key=lambda name: -reasons.get(name, 0)):
-        samples = by_reason[reason][:EXAMPLES]
-        pages = f"{reasons[reason]:,.0f} pages" if reason in reasons else "examples"
-        opened.append(
-            folded(
-                [tag("strong", reason_name(reason)), f" · {pages}"],
-                [
-                    [
-                        tag("p", clipped(sample.get("source", ""), 200), class_="from"),
-                        tag("div", clipped(sample.get("text", ""), EXAMPLE_CHARACTERS) or "(no text)", class_="page"),
-                    ]
-                    for sample in samples
-                ],
-            )
-        )
+    for step in steps:
+        name, counts = str(step.get("step")), numbers(step.get("reasons"))
+        reasons = sorted((reason for of, reason in by_reason if of == name), key=lambda reason: -counts.get(reason, 0))
+        if reasons:
+            pages = [[tag("h4", reason), map(_page, by_reason[name, reason][:EXAMPLES])] for reason in reasons]
+            dropped = f" · {numbers(step).get('dropped', 0):,.0f} pages"
+            opened.append(folded([tag("strong", step_name(name)), dropped], pages))
     return [tag("h3", "Look at what was dropped"), tag("div", opened, class_="folds")]
+
+
+def _page(page: Document) -> Child:
+    text = clipped(page.text, EXAMPLE_CHARACTERS) or "(no text)"
+    return [tag("p", clipped(page.source, 200), class_="from"), tag("div", text, class_="page")]
 
 
 def mixture_section(run: Run) -> Section | None:

@@ -1,9 +1,10 @@
 """The first screen: what was made, in one sentence, a few figures, the way it took and one conversation."""
 
+from pocketphi.eval.report.data import documents_kept
 from pocketphi.eval.report.facts import packed_bytes, parameters, pretraining_tokens, raw_bytes, seconds_of
 from pocketphi.eval.report.markup import Child, tag
 from pocketphi.eval.report.page import note
-from pocketphi.eval.report.reading import TIERS, Evaluation, Run, Score, mapping, numbers
+from pocketphi.eval.report.reading import TIERS, Evaluation, Run, Score, numbers
 from pocketphi.eval.report.samples import conversation, last_measured, varied
 from pocketphi.eval.report.squeezed import answer_speed
 from pocketphi.eval.report.units import count, duration, in_words, percent, size
@@ -90,10 +91,8 @@ def _way(run: Run) -> Child:
     steps: list[tuple[str, str]] = []
     if raw := raw_bytes(run):
         steps.append((size(raw), "raw pages"))
-    if "corpus" in run.stages:
-        kept = sum(numbers(mapping(run.stages["corpus"].summary.get("funnel")).get("kept")).values())
-        if kept:
-            steps.append((f"{kept:,.0f}", "pages worth reading"))
+    if kept := sum(documents_kept(run).values()):
+        steps.append((f"{kept:,.0f}", "pages kept"))
     if "tokenizer" in run.stages and (words := numbers(run.stages["tokenizer"].summary).get("vocab_size")):
         steps.append((f"{words:,.0f}", "tokens in the vocabulary"))
     if tokens := pretraining_tokens(run):

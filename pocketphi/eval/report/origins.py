@@ -52,19 +52,23 @@ def time_section(run: Run) -> Section | None:
 def recipe_section(run: Run) -> Section | None:
     """Every choice of the run."""
     tables = run.recipe or {name: mapping(artifact.manifest.get("settings")) for name, artifact in run.stages.items()}
-    content = [
+    opened = [
         folded(tag("strong", name), table(["key", "value"], rows, f"Settings of {name}"))
         for name, value in tables.items()
         if (rows := [[tag("code", key), tag("code", shown)] for key, shown in _flat(value)])
     ]
-    if not content:
+    if not opened:
         return None
     plain = [f"{name} = {_shown(value)}" for name, value in tables.items() if not isinstance(value, Mapping | None)]
     told = "The settings as the stages saw them, defaults included."
     return Section(
         anchor="recipe",
         title="The recipe",
-        content=[tag("p", told), tag("p", tag("code", " · ".join(plain))) if plain else None, *content],
+        content=[
+            tag("p", told),
+            tag("p", tag("code", " · ".join(plain))) if plain else None,
+            tag("div", opened, class_="folds"),
+        ],
     )
 
 

@@ -24,7 +24,7 @@ class Section:
 
 def page(title: str, head: Sequence[Child], sections: Sequence[Section], foot: Sequence[Child]) -> str:
     """The whole document."""
-    style = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
+    style = "".join(Path(__file__).with_name(name).read_text(encoding="utf-8") for name in ("pictures.css", "page.css"))
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
     links = [tag("li", tag("a", section.title, href=f"#{section.anchor}")) for section in sections]

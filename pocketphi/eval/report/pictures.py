@@ -6,6 +6,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from pocketphi.eval.report import svg
 from pocketphi.eval.report.markup import Child, Html, number, tag
@@ -18,6 +19,26 @@ WIDE, SLIM = 820.0, 360.0
 def figure(draw: Callable[[float], Drawing], label: str, caption: Child) -> Html:
     """A picture with what a screen reader says instead of it, and what stands below it."""
     return tag("figure", draw(WIDE).svg(label, "wide"), draw(SLIM).svg(label, "slim"), tag("figcaption", caption))
+
+
+def standalone(drawing: Drawing, label: str) -> str:
+    """A picture as a file of its own, in the reader's light or dark mode."""
+    style = Path(__file__).with_name("pictures.css").read_text(encoding="utf-8")
+    margin = 16.0
+    width, height = drawing.width + 2 * margin, drawing.height + 2 * margin
+    font = "text { font-family: system-ui, sans-serif; } .paper { fill: var(--paper); }"
+    return tag(
+        "svg",
+        tag("style", Html(style + font)),
+        svg.block(0, 0, width, height, "paper", radius=0),
+        tag("g", drawing.content, transform=f"translate({margin} {margin})"),
+        xmlns="http://www.w3.org/2000/svg",
+        viewBox=f"0 0 {number(width)} {number(height)}",
+        width=width,
+        height=height,
+        role="img",
+        aria_label=label,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

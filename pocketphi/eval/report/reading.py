@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pocketphi.artifact import Artifact, is_artifact, open_artifact
+from pocketphi.data.records import Document
 from pocketphi.errors import UserError
 from pocketphi.eval.questions import Sample
 
@@ -87,8 +88,8 @@ class Run:
     """By what they measure: those that could be read."""
     metrics: Mapping[str, Sequence[Mapping[str, float]]]
     """Training stage -> the rows of its `metrics.jsonl`."""
-    dropped: Sequence[Mapping[str, str]]
-    """Samples of dropped pages: `reason`, `source`, `text`."""
+    dropped: Sequence[Document]
+    """Samples of dropped pages, with `step` and `reason` in their metadata."""
     notes: Sequence[str]
     """What could not be read."""
 
@@ -165,12 +166,9 @@ def read_run(run: Path) -> Run:
         if name in stages and (stages[name].path / "metrics.jsonl").is_file():
             lines = [numbers(row) for row in rows(stages[name].path / "metrics.jsonl", notes)]
             metrics[name] = [row for row in lines if "step" in row]
-    dropped = []
+    dropped: list[Document] = []
     if "corpus" in stages:
-        dropped = [
-            {key: value for key, value in row.items() if isinstance(value, str)}
-            for row in rows(stages["corpus"].path / "dropped_samples.jsonl", notes)
-        ]
+        dropped = [_document(row) for row in rows(stages["corpus"].path / "dropped_samples.jsonl", notes)]
     recipe = _recipe(run / "recipe.json", notes)
     return Run(
         name=str(recipe.get("name") or run.resolve().name),
@@ -203,6 +201,11 @@ def read_evaluation(artifact: Artifact, notes: list[str]) -> Evaluation | None:
         measured=numbers(artifact.manifest.get("measured")),
         samples=_samples(artifact.path / "samples.jsonl", notes),
     )
+
+
+def _document(row: Mapping[str, Any]) -> Document:
+    texts = {name: str(row.get(name, "")) for name in ("id", "text", "source", "license")}
+    return Document(**texts, metadata=mapping(row.get("metadata")))
 
 
 def _recipe(path: Path, notes: list[str]) -> Mapping[str, Any]:
