@@ -53,7 +53,7 @@ class Curate(Table):
     extractor: Literal["resiliparse", "trafilatura"] = "resiliparse"
     """How text is taken out of HTML: fast, or precise."""
     filter: bool = True
-    """False keeps every page that has text: the control."""
+    """False keeps every page that has text and no held-out question: the control."""
     num_hashes: Count = 112
     """MinHash values of a document, over words in fives."""
     num_bands: Count = 14
@@ -64,6 +64,8 @@ class Curate(Table):
     """Educational value (0 to 5) that a page needs."""
     best_fraction: Fraction = 0.3
     """Part of the kept pages, by educational value, that phase 2 reads instead of phase 1."""
+    runner: Literal["native", "ray"] = "native"
+    """Where Daft works: on this machine, or on the Ray cluster of the environment."""
 
 
 class TokenizerTable(Table):
@@ -350,7 +352,7 @@ def _override(tables: dict[str, Any], override: str) -> None:
 
 def _first_problem(error: ValidationError, where: str) -> UserError:
     problem = error.errors(include_url=False)[0]
-    path = ".".join(str(part) for part in problem["loc"])
+    path = shown(".".join(str(part) for part in problem["loc"]))
     if problem["type"] == "extra_forbidden":
         near = difflib.get_close_matches(str(problem["loc"][-1]), _keys_beside(problem["loc"]), n=1, cutoff=0.5)
         return UserError(f"{where}: unknown key `{path}`", hint=f"did you mean `{near[0]}`?" if near else None)
