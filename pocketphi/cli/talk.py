@@ -5,10 +5,12 @@ from typing import Annotated
 
 import typer
 
+from pocketphi.chat import template_by_name
 from pocketphi.cli.loading import open_model, pull_if_absent
 from pocketphi.cli.options import Context, Json, Template, Threads, real, utf8, whole
 from pocketphi.cli.report import notice
 from pocketphi.config import settings
+from pocketphi.errors import UsageError
 
 
 def chat(
@@ -58,6 +60,12 @@ def chat(
     At a terminal this opens a conversation; /help there lists what it can do. With --prompt, or with
     a prompt piped in, it prints one answer.
     """
+    if sample and (json or prompt is not None):
+        raise UsageError(f"`--sample` and `{'--json' if json else '--prompt'}` exclude each other")
+    if prompt is not None and not prompt.strip():
+        raise UsageError("the prompt is empty", hint="say something after `--prompt`")
+    if template is not None:
+        template_by_name(template)  # a slip of the keyboard is told before a model is loaded
     asks_once = prompt is not None or sample
     at_terminal = sys.stdin.isatty() and sys.stdout.isatty() and not asks_once and not json
     if not at_terminal and not asks_once:

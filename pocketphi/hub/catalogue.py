@@ -134,6 +134,8 @@ def find(name: str) -> Entry:
 
 def find_path(name: str) -> Path | None:
     """The file or folder that `name` is the path of; None if there is none."""
+    if not name:
+        return None  # to `Path` it is the current folder
     try:
         path = Path(name).expanduser()
         return path if path.exists() else None

@@ -67,6 +67,12 @@ def import_model(
         is_tied = name == EMBEDDING and model.config.tie_word_embeddings
         return choose_form([part.form for part in parts], *((8, 32) if is_tied and bits == 4 else (bits, group)))
 
+    rounds = any(
+        part.form[0].bits > form_of(name, parts)[0].bits
+        for name, parts in model.parts.items()
+        if bits is not None and parts[0].shape[0] > 1
+        for part in parts
+    )
     write_pocket(
         out,
         config=model.config,
@@ -75,8 +81,8 @@ def import_model(
             "source": source.absolute().name,
             "sha256": {path.name: sha256_of(path) for path in model.files},
             "importer": f"pocketphi {__version__}",
-            "bits": bits,
-            "group": None if bits is None else group,
+            "bits": bits if rounds else None,
+            "group": group if rounds else None,
         },
         tokenizer_json=model.tokenizer.to_json(),
         tensors=pack_source(model, form_of, where=f"`{source}`", progress=progress),

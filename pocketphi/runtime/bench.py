@@ -39,7 +39,8 @@ class BenchResult:
     read_bandwidth_bytes_per_second: float
     int8_ops_per_second: float
     decode_bandwidth_share: float
-    """Bytes that a decoded token must read (weights and cached keys), over what the bandwidth allows."""
+    """Bytes that a decoded token must read (weights and cached keys), over what the bandwidth of fresh memory allows;
+    above 1 where a large cache holds the weights."""
     prefill_compute_share: float
     """Multiply-adds of the matrix products of the prompt, over what the int8 rate allows."""
     prompt_tokens: int

@@ -9,9 +9,9 @@ import ctypes
 import os
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from typing import TypeVar
+from typing import TypeVar, cast
 
 T = TypeVar("T")
 
@@ -44,17 +44,41 @@ def interruptibly(work: Callable[[], T], cancel: CancelFlag) -> T:
     """
     if threading.current_thread() is not threading.main_thread():
         return work()
-    future = _helpers().submit(work)
+    outcome: list[tuple[T | None, BaseException | None]] = []
+    working = threading.Lock()
+    working.acquire()
+
+    def run() -> None:
+        try:
+            outcome.append((work(), None))
+        except BaseException as error:  # noqa: BLE001  handed to the waiting thread
+            outcome.append((None, error))
+        finally:
+            working.release()
+
     try:
-        # A signal that another thread received does not wake this one, so it looks up now and then.
-        while not wait((future,), _LOOK_UP_SECONDS).done:
-            pass
-    except BaseException:
-        cancel.set()
-        wait((future,))
-        cancel.clear()
-        raise
-    return future.result()
+        _helpers().submit(run)
+    except RuntimeError:  # no more threads: better deaf than dead
+        return work()
+    interruption = None
+    was_cancelled = False
+    while not outcome:
+        try:
+            # A bare lock: a condition's own bookkeeping breaks when a handler raises inside it. A signal that another
+            # thread received does not wake this one, so it looks up now and then.
+            working.acquire(timeout=_LOOK_UP_SECONDS)
+        except BaseException as error:  # noqa: BLE001  raised below, once nothing works on the sessions any more
+            if interruption is None:
+                interruption, was_cancelled = error, cancel.is_set()
+            cancel.set()
+    if interruption is not None:
+        if not was_cancelled:
+            cancel.clear()
+        raise interruption
+    result, failure = outcome[0]
+    if failure is not None:
+        raise failure
+    return cast(T, result)
 
 
 @cache

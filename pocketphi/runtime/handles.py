@@ -4,10 +4,12 @@ A Python object may be dropped in any order and by any thread. The states here a
 objects and by their finalizers, so each handle is freed once, children first.
 """
 
+import os
 import threading
 from collections import deque
 from dataclasses import dataclass, field
 
+from pocketphi.errors import UserError
 from pocketphi.runtime import abi
 
 
@@ -40,23 +42,33 @@ class EngineState:
     model: ModelState
     sessions: set[int] = field(default_factory=set)
     dropped: deque[int] = field(default_factory=deque)
+    process: int = field(default_factory=os.getpid)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def __enter__(self) -> int:
-        """The engine's pointer; until the end of the block no other thread is inside the engine."""
-        self.lock.acquire()
-        try:
-            if not self.pointer:
-                raise ValueError("the engine is closed")
-            while self.dropped:
-                self.free_session(self.dropped.popleft())
-        except BaseException:
-            self.lock.release()
-            raise
-        return self.pointer
+    @property
+    def is_open(self) -> bool:
+        """Whether there is an engine, and it is this process's."""
+        return self.pointer != 0 and os.getpid() == self.process
 
-    def __exit__(self, *_: object) -> None:
-        self.lock.release()
+    def exclusive(self) -> threading.Lock:
+        """The lock to hold while inside the engine; then ask `checked` for the pointer.
+
+        A context manager of our own would leave the lock held if a signal handler raised inside it; this one is C.
+        """
+        if os.getpid() != self.process:  # a thread that is gone may hold the lock for ever
+            raise UserError(
+                "the engine was made before this process forked: its threads are in the parent",
+                hint="load the model in the process that uses it",
+            )
+        return self.lock
+
+    def checked(self) -> int:
+        """The engine's pointer, for who holds the lock."""
+        if not self.pointer:
+            raise ValueError("the engine is closed")
+        while self.dropped:
+            self.free_session(self.dropped.popleft())
+        return self.pointer
 
     def free_session(self, pointer: int) -> None:
         if pointer in self.sessions:
@@ -64,6 +76,8 @@ class EngineState:
             abi.library().pp_session_free(pointer)
 
     def free(self) -> None:
+        if not self.is_open:
+            return
         with self.lock:
             if self.pointer:
                 for session in tuple(self.sessions):

@@ -9,6 +9,10 @@ import math
 import os
 from pathlib import Path
 
+from pocketphi.errors import UserError, is_whole, shown
+
+MAX_THREADS = 256
+
 _CGROUP = Path("/sys/fs/cgroup")
 _CPUS = Path("/sys/devices/system/cpu")
 
@@ -23,12 +27,21 @@ def available_cores() -> int:
     return max(1, cores if quota is None else min(cores, math.floor(quota + 0.5)))
 
 
+def chosen_threads(threads: int | None) -> int:
+    """`threads`, checked; None for the physical cores."""
+    if threads is None:
+        return available_cores()
+    if not is_whole(threads) or not 1 <= threads <= MAX_THREADS:
+        raise UserError(f"`threads` is `{shown(threads)}`", hint=f"give 1 to {MAX_THREADS}, or leave it out")
+    return threads
+
+
 def available_memory() -> int | None:
     """Bytes that this process can still take without swapping or being killed; None if unknown.
 
     A read-only mapped file counts as available: the kernel can drop its pages.
     """
-    limits = [limit for limit in (_system_available(), _cgroup_available()) if limit is not None]
+    limits = [x for x in (_system_available(), _cgroup_available(), _address_space_available()) if x is not None]
     return min(limits) if limits else None
 
 
@@ -85,6 +98,17 @@ def _cpu_quota() -> float | None:
 
 def _system_available() -> int | None:
     return _field(_read(Path("/proc/meminfo")), "MemAvailable:")
+
+
+def _address_space_available() -> int | None:
+    """Bytes left below `ulimit -v`; None without one."""
+    try:
+        import resource
+    except ImportError:
+        return None
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    used = _field(_read(Path("/proc/self/status")), "VmSize:")
+    return None if limit == resource.RLIM_INFINITY or used is None else max(0, limit - used)
 
 
 def _cgroup_available() -> int | None:

@@ -13,8 +13,8 @@ Logits of a whole text (`Model.logits`) are the caller's, and are not counted.
 from dataclasses import dataclass
 
 from pocketphi.architecture import DecoderConfig
-from pocketphi.errors import UserError
-from pocketphi.runtime.machine import available_cores
+from pocketphi.errors import UserError, is_whole
+from pocketphi.runtime.machine import chosen_threads
 
 SHARE_BY_DEFAULT = 0.75
 """A context nobody asked for may fill this much of the memory that is available."""
@@ -83,7 +83,7 @@ def plan_memory(
     return MemoryPlan(
         weights=weights_bytes,
         cache=_pages(context) * page_bytes(config),
-        scratch=_scratch_bytes(config, available_cores() if threads is None else threads, pass_tokens or _PASS_TOKENS),
+        scratch=_scratch_bytes(config, chosen_threads(threads), pass_tokens or _PASS_TOKENS),
         program=_LIBRARIES + config.vocab_size * _TOKEN_BYTES,
     )
 
@@ -137,7 +137,7 @@ def choose_context(
             the numbers, the hint a context that fits, if there is one.
     """
     longest = config.max_position_embeddings
-    if wanted is not None and not 1 <= wanted <= longest:
+    if wanted is not None and (not is_whole(wanted) or not 1 <= wanted <= longest):
         raise UserError(f"context `{wanted}` is not possible", hint=f"this model takes 1 to {longest} positions")
 
     def plan_for(context: int) -> MemoryPlan:

@@ -219,7 +219,7 @@ def _native_tensors(file: PocketFile) -> list[NativeTensor]:
 def _isa(name: str | None) -> Isa:
     if name is None:
         return Isa.AUTO
-    if name.upper() not in Isa.__members__:
+    if str(name).upper() not in Isa.__members__:
         raise UserError(
             f"instruction set `{name}` is unknown", hint=f"choose one of {', '.join(Isa.__members__).lower()}"
         )

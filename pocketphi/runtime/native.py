@@ -27,7 +27,7 @@ from pocketphi.runtime import abi
 from pocketphi.runtime.abi import Isa, Positions
 from pocketphi.runtime.cancel import CancelFlag, interruptibly
 from pocketphi.runtime.handles import EngineState, ModelState
-from pocketphi.runtime.machine import available_cores
+from pocketphi.runtime.machine import chosen_threads
 
 ProgressCallback = Callable[[int, int], None]
 """Called with tokens done and tokens in all while a long step works; it must not call the engine."""
@@ -132,9 +132,9 @@ class NativeEngine:
         isa: Isa = Isa.AUTO,
     ) -> None:
         self.model = model
-        self.num_threads = available_cores() if num_threads is None else num_threads
-        if not 1 <= self.num_threads <= 256:
-            raise UserError(f"`threads` is `{num_threads}`", hint="give 1 to 256, or leave it out")
+        self.num_threads = chosen_threads(num_threads)
+        if not 0 <= page_budget_bytes < 1 << 63:
+            raise UserError(f"`page_budget_bytes` is `{page_budget_bytes}`", hint="give 0 or more")
         options = abi.EngineOptions(
             struct_size=ctypes.sizeof(abi.EngineOptions),
             isa=isa,
@@ -151,30 +151,35 @@ class NativeEngine:
 
     @property
     def isa(self) -> Isa:
-        with self._state as engine:
+        with self._state.exclusive():
+            engine = self._state.checked()
             return Isa(abi.library().pp_engine_isa(engine))
 
     @property
     def page_bytes(self) -> int:
         """Bytes of one page of cached keys and values, all layers."""
-        with self._state as engine:
+        with self._state.exclusive():
+            engine = self._state.checked()
             return int(abi.library().pp_engine_page_bytes(engine))
 
     @property
     def page_positions(self) -> int:
         """Positions that one page holds."""
-        with self._state as engine:
+        with self._state.exclusive():
+            engine = self._state.checked()
             return int(abi.library().pp_engine_page_positions(engine))
 
     @property
     def pages_in_use_bytes(self) -> int:
-        with self._state as engine:
+        with self._state.exclusive():
+            engine = self._state.checked()
             return int(abi.library().pp_engine_pages_in_use(engine))
 
     def session(self) -> "NativeSession":
         """A new, empty sequence."""
         pointer = ctypes.c_void_p()
-        with self._state as engine:
+        with self._state.exclusive():
+            engine = self._state.checked()
             abi.check(abi.library().pp_session_create(engine, ctypes.byref(pointer)))
             return NativeSession(self, self._state, pointer.value or 0)
 
@@ -187,7 +192,8 @@ class NativeEngine:
     ) -> list[StepOutput]:
         """Append every item's tokens and compute what it asks for, all in one pass over the weights.
 
-        Sessions must differ. After any exception the sessions are as before the call.
+        Sessions must differ. An error leaves the sessions as they were. What a signal handler raises may come
+        when the step is done already: `NativeSession.length` tells.
 
         Raises:
             Cancelled: `cancel` was set.
@@ -211,7 +217,8 @@ class NativeEngine:
     def _run(
         self, items: Sequence[StepItem], flag: CancelFlag, callback: object, failure: list[BaseException]
     ) -> list[StepOutput]:
-        with self._state as engine:
+        with self._state.exclusive():
+            engine = self._state.checked()
             slots = (abi.Item * len(items))()
             outputs: list[StepOutput] = []
             kept = []
@@ -273,23 +280,27 @@ class NativeSession:
     @property
     def length(self) -> int:
         """Tokens in the sequence."""
-        with self._state:
+        with self._state.exclusive():
+            self._state.checked()
             return int(abi.library().pp_session_length(self.pointer(self.engine)))
 
     def stale(self, num_tokens: int) -> int:
         """Tokens whose keys the next step of `num_tokens` recomputes: LongRoPE's border lies between."""
-        with self._state:
+        with self._state.exclusive():
+            self._state.checked()
             return int(abi.library().pp_session_stale(self.pointer(self.engine), num_tokens))
 
     def rewind(self, length: int) -> None:
         """Forget everything from position `length` on."""
-        with self._state:
+        with self._state.exclusive():
+            self._state.checked()
             abi.check(abi.library().pp_session_rewind(self.pointer(self.engine), length))
 
     def fork(self) -> "NativeSession":
         """A second session with the same tokens, which shares the full pages."""
         pointer = ctypes.c_void_p()
-        with self._state:
+        with self._state.exclusive():
+            self._state.checked()
             abi.check(abi.library().pp_session_fork(self.pointer(self.engine), ctypes.byref(pointer)))
             return NativeSession(self.engine, self._state, pointer.value or 0)
 
@@ -308,8 +319,8 @@ class NativeSession:
 
     def close(self) -> None:
         """Free the session. A second call does nothing."""
-        if self._finalizer.detach() and self._state.pointer:
-            with self._state:
+        if self._finalizer.detach() and self._state.is_open:
+            with self._state.exclusive():
                 self._state.free_session(self._pointer)
 
     def __enter__(self) -> Self:

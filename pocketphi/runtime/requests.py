@@ -42,8 +42,12 @@ class RequestReader:
     def scored(self, request: ScoreRequest) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Tokens of context and continuation; the context is never empty. Raises `UserError` if they do not fit."""
         context, whole = self._plain(request.context), self._plain(request.context + request.continuation)
-        # Without BOS and context there is nothing to predict the first token from: it is given, not scored.
-        split = max(1, len(context))
+        # Without BOS and context there is nothing to predict the first token from: it is given, not scored. And a
+        # continuation may melt into the context's last tokens: the tokens that differ are its own.
+        same = next(
+            (i for i, (a, b) in enumerate(zip(context, whole, strict=False)) if a != b), min(len(context), len(whole))
+        )
+        split = max(1, same)
         self._check(len(whole))
         return tuple(whole[:split]), tuple(whole[split:])
 

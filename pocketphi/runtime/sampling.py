@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from pocketphi.errors import UserError
+from pocketphi.errors import UserError, is_whole
 from pocketphi.runtime import abi
 
 MAX_SEED = 2**64 - 1
@@ -51,16 +51,16 @@ class SamplingOptions:
             ("presence_penalty", -100.0, 100.0),
         ):
             value = getattr(self, name)
-            if not low <= value <= high or (name == "top_p" and value == 0):
+            if not isinstance(value, int | float) or not low <= value <= high or (name == "top_p" and value == 0):
                 raise UserError(f"`{name}` is `{value}`", hint=f"give a number from {low:g} to {high:g}")
-        if not 0 <= self.top_k < 2**32:
+        if not is_whole(self.top_k) or not 0 <= self.top_k < 2**32:
             raise UserError(f"`top_k` is `{self.top_k}`", hint="give a count, or 0 for all tokens")
         for token, bias in self.logit_bias.items():
             if not 0 <= token < 2**31 or not math.isfinite(bias):
                 raise UserError(
                     f"`logit_bias` of token `{token}` is `{bias}`", hint="give token ids and finite numbers"
                 )
-        if not 0 <= self.seed <= MAX_SEED:
+        if not is_whole(self.seed) or not 0 <= self.seed <= MAX_SEED:
             raise UserError(f"`seed` is `{self.seed}`", hint="give a whole number from 0 to 2^64 - 1")
 
 

@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
 from pocketphi.chat import ChatTemplate, Message, render
-from pocketphi.errors import UserError
+from pocketphi.errors import UserError, is_whole, shown
 from pocketphi.runtime.cancel import CancelFlag
 from pocketphi.runtime.generation import Answer, CachedSequence, ReplyStats
 from pocketphi.runtime.native import ProgressCallback
@@ -166,6 +166,13 @@ class Session:
     def reset(self, messages: Sequence[Message]) -> None:
         """Go on from `messages` instead, for instance from a saved conversation."""
         self._settled()
+        for message in messages[:1]:
+            size = len(self._encode([message], closed=True)) if message.role == "system" else 0
+            if size >= self.context_size:
+                raise UserError(
+                    f"the system message takes {size:,} tokens, the context holds {self.context_size:,}",
+                    hint="shorten it, or load the model with a larger `context`",
+                )
         self._used = len(self._encode(messages, closed=True)) if messages else 0
         self._messages = tuple(messages)
 
@@ -207,8 +214,8 @@ class Session:
         stop: Sequence[str],
         progress: ProgressCallback | None,
     ) -> Generator[str]:
-        if max_tokens is not None and max_tokens < 1:
-            raise UserError(f"`max_tokens` is `{max_tokens}`", hint="give 1 or more")
+        if max_tokens is not None and (not is_whole(max_tokens) or max_tokens < 1):
+            raise UserError(f"`max_tokens` is `{shown(max_tokens)}`", hint="give a whole number, 1 or more")
         prompt = self._encode(messages)
         if len(prompt) >= self.context_size:
             raise ContextFullError(needed=len(prompt) + 1, context=self.context_size)
@@ -216,7 +223,7 @@ class Session:
             context=self.context_size,
             max_tokens=max_tokens,
             stop_ids=self.model.stop_ids(self.template),
-            stops=tuple(stop),
+            stops=(stop,) if isinstance(stop, str) else tuple(stop),
         )
         options = self.sampling if sampling is None else sampling
         writer = Writer(self.model.tokenizer, options, limits, prompt_length=len(prompt))

@@ -191,8 +191,8 @@ def _path(name: str) -> Path:
 
 
 def _may_write(talk: Talk, path: Path) -> bool:
-    if path.is_dir():
-        raise UserError(f"`{path}` is a folder", hint="give a file name")
+    if path.exists() and not path.is_file():
+        raise UserError(f"`{path}` is {'a folder' if path.is_dir() else 'not a file'}", hint="give a file name")
     if not (path.exists() or path.is_symlink()):
         return True
     allowed = talk.ask_yes(f"`{path}` exists; replace it?")

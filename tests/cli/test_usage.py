@@ -97,6 +97,10 @@ def test_a_real_number_out_of_range_is_usage(pocketphi, option, value):
         (["pull"], "error: missing argument `NAME`"),
         (["pull", "x", "--bits", "5"], "error: invalid value for `--bits`: `5` is not one of 4, 8, 16"),
         (["import", "x"], "error: missing option"),
+        (["chat", "--prompt", " "], "error: the prompt is empty"),
+        (["chat", "--sample", "--json"], "error: `--sample` and `--json` exclude each other"),
+        (["chat", "--prompt", "x", "--sample"], "error: `--sample` and `--prompt` exclude each other"),
+        (["pull", ""], "error: no model is called ``"),
     ],
 )
 def test_wrong_usage_exits_2_in_one_style(pocketphi, arguments, message):

@@ -8,6 +8,7 @@ from pocketphi.runtime.model import Model
 CHILD = """
 import os
 import sys
+import threading
 from pathlib import Path
 
 from pocketphi.errors import UserError
@@ -16,6 +17,28 @@ from pocketphi.runtime.model import Model
 
 model = Model(open_pocket(Path(sys.argv[1])), threads=2)
 before = model.logits([1, 2, 3])
+stop = threading.Event()
+
+
+def work():
+    while not stop.is_set():
+        model.logits([1, 2, 3])
+
+
+busy = threading.Thread(target=work)
+busy.start()
+for _ in range(20):  # some children are born while the lock is held
+    child = os.fork()
+    if child == 0:
+        try:
+            model.logits([1, 2, 3])
+        except UserError:
+            sys.exit(0)  # the finalizers run too
+        os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+stop.set()
+busy.join()
+
 child = os.fork()
 if child == 0:
     try:

@@ -189,6 +189,9 @@ def test_rounding_leaves_what_has_few_bits_already(tmp_path):
     for name, tensor in kept.tensors.items():
         same = tensor.data.tobytes() == rounded.tensors[name].data.tobytes()
         assert same == ("down_proj" not in name)
+    assert rounded.lineage["bits"] == 4
+    (tmp_path / "third").mkdir()
+    assert import_gguf(file, tmp_path / "third", bits=8, group=32).lineage["bits"] is None, "nothing was rounded"
 
 
 def test_longrope_factors_come_from_the_file(tmp_path):

@@ -159,6 +159,14 @@ def test_verify_finds_any_changed_byte_of_the_weights(stored: Path):
         verify_model("tiny")
 
 
+def test_a_catalogue_model_must_name_the_pinned_source(stored: Path, here: Settings):
+    posing = model_path("smollm2-135m", here)
+    posing.write_bytes(stored.read_bytes())
+    with pytest.raises(UserError, match="not made from the file that the catalogue pins"):
+        verify_model("smollm2-135m")
+    assert verify_model(posing) == posing, "by its path it claims nothing"
+
+
 def test_remove_frees_what_it_says_and_nothing_else(stored: Path, here: Settings):
     other = model_path("other", here)
     other.write_bytes(b"other")

@@ -192,6 +192,31 @@ def test_an_interrupt_reaches_the_main_thread_in_mid_step(slow_model: Model, sen
     session.step([1])
 
 
+def test_a_signal_in_any_place_leaves_the_lock_free(tiny_model: Model):
+    class Signalled(Exception):
+        pass
+
+    def handler(*_: object) -> None:
+        raise Signalled
+
+    before = signal.signal(signal.SIGALRM, handler)
+    session, caught = tiny_model.engine.session(), 0
+    try:
+        deadline = time.monotonic() + 1.0
+        while time.monotonic() < deadline:
+            try:
+                signal.setitimer(signal.ITIMER_REAL, 1e-5 + caught % 50 * 1e-6)
+                for _ in range(100):
+                    assert session.length == 0
+            except Signalled:
+                caught += 1
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert caught > 10
+    assert session.length == 0
+
+
 def test_closing_waits_for_a_step_in_another_thread(slow_model: Model):
     session, flag = slow_model.engine.session(), CancelFlag()
     outcome: list[BaseException] = []

@@ -25,8 +25,8 @@ def model(tiny_file: PocketFile) -> Iterator[Model]:
 
 
 def expected_score(model: Model, context: str, continuation: str) -> tuple[float, bool]:
-    tokens = model.tokenizer.encode(context + continuation)
-    start = max(1, len(model.tokenizer.encode(context)))
+    tokens, before = model.tokenizer.encode(context + continuation), model.tokenizer.encode(context)
+    start = max(1, next((i for i, token in enumerate(before) if tokens[i : i + 1] != [token]), len(before)))
     if len(tokens) <= start:
         return 0.0, True
     logits = model.logits(tokens)[start - 1 : -1].astype(np.float64)
@@ -45,6 +45,19 @@ def test_scores_are_sums_of_log_probabilities(model: Model, batch_size: int):
         assert result.logprob == pytest.approx(logprob, abs=1e-4)
         assert result.is_greedy == is_greedy
     assert model.engine.pages_in_use_bytes == 0
+
+
+def test_a_continuation_that_melts_into_the_context_is_scored(model: Model):
+    melting = [
+        (text[:i], text[i:])
+        for text in ("the thing", "another thing", "is it in the tin")
+        for i in range(1, len(text))
+        if len(model.tokenizer.encode(text)) <= len(model.tokenizer.encode(text[:i]))
+    ]
+    assert melting, "the tiny tokenizer merges nothing: the test has lost its point"
+    for result in NativeBackend(model).score([ScoreRequest(context=c, continuation=a) for c, a in melting]):
+        assert result.num_tokens > 0
+        assert result.logprob < 0
 
 
 def test_a_batch_gives_exactly_what_single_requests_give(model: Model):

@@ -276,13 +276,28 @@ def test_stats_add_up(module_model: Model):
 
 def test_odd_options_are_refused(module_model: Model):
     with module_model.session() as session:
-        for options in ({"max_tokens": 0}, {"stop": [""]}, {"stop": ["x" * 5000]}):
+        for options in ({"max_tokens": 0}, {"max_tokens": 1.5}, {"stop": [""]}, {"stop": ["x" * 5000]}):
             with pytest.raises(UserError):
                 session.reply("hi", **options)  # type: ignore[arg-type]
     with pytest.raises(UserError, match="exclude each other"):
         module_model.session(system="x", messages=(Message("user", "y"),))
     with pytest.raises(UserError, match="chat template `nonsense`"):
         module_model.session(template="nonsense")
+    with pytest.raises(UserError, match=r"the system message takes .* tokens, the context holds"):
+        module_model.session(system="x " * module_model.context_size)
+
+
+def test_one_stop_string_may_stand_alone(module_model: Model):
+    with module_model.session() as one, module_model.session() as many:
+        assert list(one.reply("hi", stop="an", max_tokens=40)) == list(many.reply("hi", stop=["an"], max_tokens=40))
+
+
+@pytest.mark.parametrize(
+    "options", [{"threads": "2"}, {"context": "64"}, {"isa": 3}, {"page_budget_bytes": -1}, {"threads": True}]
+)
+def test_wrong_types_are_the_callers_mistake(tiny_file: PocketFile, options: dict[str, object]):
+    with pytest.raises(UserError):
+        Model(tiny_file, **options)  # type: ignore[arg-type]
 
 
 def test_two_conversations_do_not_touch_each_other(module_model: Model):
