@@ -14,6 +14,7 @@ but its first word, which is given: bits per byte compare across tokenizers, per
 import hashlib
 import json
 import math
+import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -135,10 +136,14 @@ def evaluate(
     with publish(out, kind="evaluation", stage="evaluate", settings=settings, parents=parents) as draft:
         total = len(asked) + len(read)
         samples: list[Sample] = []
+        started = time.perf_counter()
         for begin in range(0, len(asked), _AT_ONCE):
             samples += ask(backend, asked[begin : begin + _AT_ONCE], form=form, max_tokens=table.max_new_tokens)
             right = sum(sample.is_correct for sample in samples)
             progress(len(samples), total, {"accuracy": right / len(samples)})
+        draft.measured["tokens_per_second"] = sum(sample.num_tokens for sample in samples) / (
+            time.perf_counter() - started
+        )
         cost = lesson_cost(backend, read) if read else None
         results = summarise(samples, cost)
         write_samples(draft.path / "samples.jsonl", samples)

@@ -19,8 +19,9 @@ from torch import Tensor
 from pocketphi.chat import ChatTemplate, template_by_name
 from pocketphi.errors import UserError
 from pocketphi.formats.folder_source import open_folder_source
+from pocketphi.formats.pocket import open_pocket
 from pocketphi.formats.source import chat_settings
-from pocketphi.model.checkpoint import load_checkpoint
+from pocketphi.model.checkpoint import load_checkpoint, load_pocket
 from pocketphi.model.decoder import Decoder
 from pocketphi.runtime.backend import Capabilities, GenerateRequest, GenerateResult, ScoreRequest, ScoreResult
 from pocketphi.runtime.requests import RequestReader
@@ -69,27 +70,36 @@ class TorchBackend:
     @classmethod
     def open(
         cls,
-        checkpoint: Path,
+        path: Path,
         *,
         device: torch.device | str = "cpu",
         batch_size: int = 64,
         precision: Precision = "fp32",
         template: str | None = None,
     ) -> Self:
-        """Load a model folder.
+        """Load a model folder, or a `.pocket` file with the weights that its codes stand for.
 
         Args:
-            template: a built-in chat template by name, instead of the folder's.
+            template: a built-in chat template by name, instead of the model's own.
 
         Raises:
-            UserError: the folder is damaged, or no model that pocketphi runs.
+            UserError: `path` is damaged, or no model that pocketphi runs.
         """
-        source = open_folder_source(checkpoint)
-        chat = chat_settings(source, template, f"`{checkpoint}`")
+        if path.is_dir():
+            source = open_folder_source(path)
+            model, tokenizer = load_checkpoint(path, device=device), source.tokenizer
+            chat = chat_settings(source, template, f"`{path}`")
+        else:
+            file = open_pocket(path)
+            model, tokenizer, chat = (
+                load_pocket(path, device=device),
+                Tokenizer.from_json(file.tokenizer_json),
+                file.chat,
+            )
         return cls(
-            load_checkpoint(checkpoint, device=device),
-            source.tokenizer,
-            template=template_by_name(chat.template),
+            model,
+            tokenizer,
+            template=template_by_name(template or chat.template),
             stop_ids=frozenset(chat.stop_token_ids),
             bos_id=chat.bos_token_id,
             batch_size=batch_size,

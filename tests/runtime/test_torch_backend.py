@@ -39,13 +39,7 @@ def pocket(path: Path, config: DecoderConfig | None = None) -> PocketFile:
 
 
 def torch_backend(file: PocketFile, batch_size: int = 8) -> TorchBackend:
-    return TorchBackend(
-        load_pocket(file.path),
-        tiny_tokenizer(),
-        template=CHATML,
-        stop_ids=frozenset(file.chat.stop_token_ids),
-        batch_size=batch_size,
-    )
+    return TorchBackend.open(file.path, batch_size=batch_size)
 
 
 @pytest.fixture(params=["plain", "windowed", "tied", "longrope"])
