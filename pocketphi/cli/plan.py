@@ -50,20 +50,14 @@ def _table(plan: "Plan") -> str:
     ]
     for phase in plan.phases:
         days = "" if phase.days is None else f", {phase.days:.2f} days"
-        lines.append(
-            (
-                f"  {phase.name}",
-                f"{_short(phase.tokens)} tokens in {phase.steps:,} steps of {_short(phase.tokens_per_step)}, "
-                f"{phase.flops.total:.3e} FLOPs ({phase.flops.attention / phase.flops.total:.0%} attention){days}",
-            )
-        )
+        share = phase.flops.attention / phase.flops.total
+        text = f"{_short(phase.tokens)} tokens in {phase.steps:,} steps of {_short(phase.tokens_per_step)}, "
+        text += f"{phase.flops.total:.3e} FLOPs ({share:.0%} attention){days}"
+        lines.append((f"  {phase.name}", text))
+    states = f"gradients {human_size(memory.gradients)}, optimizer {human_size(memory.optimizer)}"
     lines += [
         ("memory", "of each GPU, estimated"),
-        (
-            "  sharded",
-            f"weights {human_size(memory.weights)}, gradients {human_size(memory.gradients)}, "
-            f"optimizer {human_size(memory.optimizer)}",
-        ),
+        ("  sharded", f"weights {human_size(memory.weights)}, {states}"),
         ("  gathered", human_size(memory.gathered)),
         (
             "  activations",
@@ -84,12 +78,8 @@ def _table(plan: "Plan") -> str:
         lines.append(("machine", "the recipe has no table `cluster`, so no days and no cost"))
     lines.append(("published", "the part of the peak that these runs must have reached"))
     for run in plan.published:
-        lines.append(
-            (
-                f"  {run.utilization:.1%}",
-                f"{run.name}: {_short(run.tokens)} tokens, {run.flops:.2e} FLOPs, {run.days:g} days on {run.num_gpus} H100",
-            )
-        )
+        text = f"{run.name}: {_short(run.tokens)} tokens, {run.flops:.2e} FLOPs, {run.days:g} days"
+        lines.append((f"  {run.utilization:.1%}", f"{text} on {run.num_gpus} H100"))
     return "\n".join(f"{label:<14}{text}" for label, text in lines)
 
 

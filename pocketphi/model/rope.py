@@ -31,11 +31,11 @@ class Rotary:
         """Cosine and sine of every position.
 
         Args:
-            positions: (..., T) whole numbers.
-            lengths: how long the sequences are: one number for all, or (B,) for `positions` (B, T).
+            positions: (T,) or (B, T) whole numbers.
+            lengths: how long the sequences are: one number for all, or (B,).
 
         Returns:
-            Two (..., T, E/2) single-precision tensors, multiplied by the attention factor.
+            Two (T, E/2) or (B, T, E/2) single-precision tensors, multiplied by the attention factor.
         """
         device = positions.device
         if self.long is None or isinstance(lengths, int):

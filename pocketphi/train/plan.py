@@ -179,7 +179,7 @@ def flops_per_token(config: DecoderConfig, visible_keys: float) -> Flops:
     )
     # Scores, and the sum of values: a multiply-add per key and feature each.
     attention = 2 * config.num_hidden_layers * config.num_attention_heads * config.head_dim * visible_keys
-    return Flops(matrices=3 * 2 * matrices, attention=3 * 2 * attention)
+    return Flops(matrices=float(3 * 2 * matrices), attention=3 * 2 * attention)
 
 
 def published_runs() -> tuple[PublishedRun, ...]:
