@@ -294,8 +294,8 @@ def load_recipe(path: Path, overrides: Sequence[str] = (), folders: Sequence[Pat
         _override(tables, override)
     recipe = parse_recipe(_joined(tables, folders), str(path))
     for folder in recipe.folders:
-        if not Path(folder).is_dir():
-            raise UserError(f"`{shown(folder, 300)}` is not a folder", hint="name a folder of pages or texts")
+        if not Path(folder).exists():
+            raise UserError(f"`{shown(folder, 300)}` does not exist", hint="name a folder of pages or texts")
     return recipe
 
 
