@@ -33,6 +33,8 @@ from pocketphi.runtime.writer import StopReason
 
 Form = Literal["chat", "document"]
 """How a model is asked."""
+_EXAMPLE_END = "\n\n"
+"""What separates a worked example from the rest of a lesson."""
 _AT_ONCE = 64
 """Requests between two looks at the progress."""
 
@@ -164,8 +166,10 @@ def choose(questions: Iterable[Question], most: int) -> list[Question]:
 
 def ask(backend: Backend, questions: Sequence[Question], *, form: Form, max_tokens: int) -> list[Sample]:
     """Answers to questions, greedy, in their order."""
+    stop = () if form == "chat" else (_EXAMPLE_END,)
     requests = [
-        GenerateRequest(prompt=_prompt(question.question, form), max_tokens=max_tokens) for question in questions
+        GenerateRequest(prompt=_prompt(question.question, form), max_tokens=max_tokens, stop=stop)
+        for question in questions
     ]
     return [_judge(*pair, form) for pair in zip(questions, backend.generate(requests), strict=True)]
 

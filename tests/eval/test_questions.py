@@ -59,6 +59,7 @@ class Adder:
     def _answer(self, request: GenerateRequest) -> GenerateResult:
         if isinstance(request.prompt, str):
             assert request.prompt.endswith("?\n")
+            assert request.stop == ("\n\n",)
             question, more = request.prompt, "\n\nanother question\nAnswer: 0"
         else:
             [message] = request.prompt
