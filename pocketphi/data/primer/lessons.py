@@ -1,0 +1,109 @@
+"""Lessons: a title, the idea in prose, worked examples, a warning, a closing.
+
+A lesson is a list of blocks, so that the same lesson can become plain text (the synthetic part of the corpus) or a
+web page. Examples keep the form that answers have in a conversation: the question, the steps, `Answer: X`.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from pocketphi.data.primer import templates_lessons as prose
+from pocketphi.data.primer.problem import Problem, Scene
+from pocketphi.data.primer.world import ITEMS
+
+Make = Callable[[Scene, str | None], Problem]
+"""Writes a problem of a topic, or of any."""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A piece of a lesson or page. `text` of an example is its question, `more` its solution."""
+
+    kind: Literal["title", "heading", "paragraph", "example", "items"]
+    text: str
+    more: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """A text about one topic."""
+
+    topic: str
+    language: str
+    blocks: tuple[Block, ...]
+
+
+def fields_of(scene: Scene) -> dict[str, object]:
+    """What fills the prose of a lesson."""
+    a, b = scene.between(2, 9), scene.between(2, 9)
+    x, y = scene.names(2)
+    return {
+        "x": x, "y": y, "item": scene.pick(ITEMS), "a": a, "b": b, "sum": a + b, "product": a * b,
+        "big": max(a, b) + 1, "small": min(a, b), **scene.things(),
+    }  # fmt: skip
+
+
+def paragraph(scene: Scene, *groups: tuple[Sequence[str], int]) -> str:
+    """Some sentences of each group, filled."""
+    fields = fields_of(scene)
+    chosen = [sentence for group, count in groups for sentence in scene.several(group, min(count, len(group)))]
+    return " ".join(chosen).format_map(fields)
+
+
+def write_lesson(scene: Scene, make: Make, topic: str, num_examples: int) -> Lesson:
+    """A lesson about a topic with that many worked examples."""
+    if topic == "korean":
+        return _korean(scene, make, num_examples)
+    said = prose.PROSE[topic]
+    blocks = [
+        Block("title", scene.pick(said.titles).format_map(fields_of(scene))),
+        Block("paragraph", paragraph(scene, (prose.OPENINGS, scene.below(2)), (said.ideas, scene.between(2, 4)))),
+    ]
+    if scene.chance(0.8):
+        blocks.append(Block("paragraph", paragraph(scene, (said.methods, scene.between(1, 3)))))
+    for number in range(num_examples):
+        if number and scene.chance(0.3):
+            group = scene.pick((prose.BRIDGES, prose.BRIDGES, said.tips, said.methods, said.ideas))
+            blocks.append(Block("paragraph", paragraph(scene, (group, 1))))
+        blocks.append(_example(make(scene, topic)))
+    if scene.chance(0.7):
+        blocks.append(Block("paragraph", paragraph(scene, (said.tips, 1), (prose.CLOSINGS, scene.between(0, 1)))))
+    return Lesson(topic, "en", tuple(blocks))
+
+
+def _korean(scene: Scene, make: Make, num_examples: int) -> Lesson:
+    said = prose.KOREAN
+    blocks = [
+        Block("title", scene.pick(said.titles)),
+        Block("paragraph", paragraph(scene, (said.ideas, scene.between(2, 3)), (said.methods, scene.between(1, 3)))),
+    ]
+    for number in range(num_examples):
+        if number and scene.chance(0.3):
+            blocks.append(Block("paragraph", paragraph(scene, (prose.KOREAN_BRIDGES, 1))))
+        blocks.append(_example(make(scene, "korean")))
+    blocks.append(Block("paragraph", paragraph(scene, (said.tips, 1), (prose.KOREAN_CLOSINGS, 1))))
+    return Lesson("korean", "ko", tuple(blocks))
+
+
+def _example(problem: Problem) -> Block:
+    return Block("example", problem.question, problem.solution)
+
+
+def as_text(scene: Scene, lesson: Lesson) -> str:
+    """Plain text: mostly question and solution below each other, sometimes with labels."""
+    style = scene.rng.random()
+    parts = []
+    number = 0
+    for block in lesson.blocks:
+        if block.kind != "example":
+            parts.append(block.text)
+            continue
+        number += 1
+        if style < 0.65 or lesson.language == "ko":
+            parts.append(f"{block.text}\n{block.more}")
+        elif style < 0.85:
+            parts.append(f"Question: {block.text}\n{block.more}")
+        else:
+            parts.append(f"Example {number}. {block.text}\n{block.more}")
+    return "\n\n".join(parts)
