@@ -121,7 +121,7 @@ def stages_of(recipe: Recipe) -> tuple[Stage, ...]:
         name: str,
         parents: Sequence[str],
         run: Callable[[Made, Path, Progress], object],
-        settings: Mapping[str, Any],
+        settings: Callable[[], Mapping[str, Any]],
         label: str | None = None,
         seed: int | None = recipe.seed,
     ) -> None:
@@ -133,35 +133,41 @@ def stages_of(recipe: Recipe) -> tuple[Stage, ...]:
         if recipe.primer is not None:
             settings = {**settings_of(recipe.evaluate), "form": form}
             run = partial(_evaluate, recipe, of, form)
-            add(EVALUATION + of, (of, "primer"), run, settings, label="evaluate", seed=None)
+            add(EVALUATION + of, (of, "primer"), run, lambda: settings, label="evaluate", seed=None)
 
     primer = () if recipe.primer is None else ("primer",)
     if recipe.primer is not None:
-        add("primer", (), partial(_primer, recipe.primer, recipe.seed), settings_of(recipe.primer))
-    add("corpus", primer, partial(_corpus, recipe), settings_of(recipe.curate))
-    add("tokenizer", ("corpus",), partial(_tokenizer, recipe), settings_of(recipe.tokenizer))
-    add("shards", ("corpus", *primer, "tokenizer"), partial(_shards, recipe), {})
+        add("primer", (), partial(_primer, recipe.primer, recipe.seed), partial(settings_of, recipe.primer))
+    add("corpus", primer, partial(_corpus, recipe), partial(_corpus_settings, recipe))
+    add("tokenizer", ("corpus",), partial(_tokenizer, recipe), partial(settings_of, recipe.tokenizer))
+    add("shards", ("corpus", *primer, "tokenizer"), partial(_shards, recipe), dict)
     start: tuple[str, ...] = ()
     for name in ("phase1", "phase2"):
         table = getattr(recipe.pretrain, name)
         if table is not None:
-            settings = {**settings_of(table), "model": settings_of(recipe.model)}
+            settings = partial(_pretrain_settings, recipe, table)
             parents = ("shards", "tokenizer", *start)
             add(name, parents, partial(_pretrain, recipe, table), settings, label=f"pretrain.{name}")
             evaluation(name, "document")
             start = (name,)
     (last,) = start
     if recipe.sft is not None:
-        add("sft", (last, "primer"), partial(_sft, recipe.sft, recipe.seed, last), settings_of(recipe.sft))
+        add("sft", (last, "primer"), partial(_sft, recipe.sft, recipe.seed, last), partial(settings_of, recipe.sft))
         evaluation("sft", "chat")
         last = "sft"
     if recipe.dpo is not None:
-        add("dpo", (last, "primer"), partial(_dpo, recipe.dpo, recipe.seed, last), settings_of(recipe.dpo))
+        add("dpo", (last, "primer"), partial(_dpo, recipe.dpo, recipe.seed, last), partial(settings_of, recipe.dpo))
         evaluation("dpo", "chat")
         last = "dpo"
-    add("model", (last, "corpus"), partial(_model, recipe, last), settings_of(recipe.quantize), label="quantize")
+    add(
+        "model",
+        (last, "corpus"),
+        partial(_model, recipe, last),
+        partial(settings_of, recipe.quantize),
+        label="quantize",
+    )
     evaluation("model", "document" if recipe.sft is None else "chat")
-    add("report", [stage.name for stage in listed], _report, {}, seed=None)
+    add("report", [stage.name for stage in listed], _report, dict, seed=None)
     return tuple(listed)
 
 
@@ -172,6 +178,12 @@ def _primer(table: Primer, seed: int, _made: Made, out: Path, progress: Progress
     from pocketphi.data.primer import generate_primer
 
     return generate_primer(table, out, seed=seed, progress=progress)
+
+
+def _corpus_settings(recipe: Recipe) -> Mapping[str, Any]:
+    from pocketphi.data.sources import corpus_settings
+
+    return corpus_settings(recipe.curate, [Path(folder) for folder in recipe.folders])
 
 
 def _corpus(recipe: Recipe, made: Made, out: Path, progress: Progress) -> object:
@@ -203,6 +215,10 @@ def _shards(recipe: Recipe, made: Made, out: Path, progress: Progress) -> object
     from pocketphi.data.pack import pack
 
     return pack(made["corpus"], made.get("primer"), made["tokenizer"], out, seed=recipe.seed, progress=progress)
+
+
+def _pretrain_settings(recipe: Recipe, table: PretrainPhase) -> Mapping[str, Any]:
+    return {**settings_of(table), "model": settings_of(recipe.model)}
 
 
 def _pretrain(recipe: Recipe, table: PretrainPhase, made: Made, out: Path, progress: Progress) -> object:

@@ -34,13 +34,14 @@ class Stage:
     """`stage` in its manifest."""
     parents: tuple[str, ...]
     """The stages that it reads, in the order of its manifest."""
-    settings: Mapping[str, Any]
+    settings: Callable[[], Mapping[str, Any]]
+    """Asked for when the stage is due: it may have to read folders."""
     seed: int | None
     run: Callable[[Made, Path, Progress], object]
 
     def inputs(self, made: Made) -> str:
         """The digest that its result carries."""
-        return inputs_digest(self.label, self.settings, self.seed, [made[name] for name in self.parents])
+        return inputs_digest(self.label, self.settings(), self.seed, [made[name] for name in self.parents])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,14 +104,15 @@ def run_stages(
     for stage in stages[:last]:
         if stage.name not in needed:
             continue
-        artifact = None if stage.name in redone else _finished(stage, made, out, view)
+        inputs = stage.inputs(made)
+        artifact = None if stage.name in redone else _finished(out / stage.name, inputs, view)
         if artifact is not None:
             outcome = Outcome(stage=stage.name, artifact=artifact, seconds=0.0, was_finished=True)
             _forget_work(out, stage)
         elif only is None or stage.name in only:
             if stage.name in redone:
                 _forget_work(out, stage)
-            outcome = _make(stage, made, out, view, execute)
+            outcome = _make(stage, inputs, out, view, execute)
         else:
             raise UserError(
                 f"`{out / stage.name}` is not finished",
@@ -122,17 +124,17 @@ def run_stages(
     return outcomes
 
 
-def _finished(stage: Stage, made: Made, out: Path, view: View) -> Artifact | None:
-    """What the stage made earlier, if it still answers the question."""
+def _finished(path: Path, inputs: str, view: View) -> Artifact | None:
+    """What is there, if it still answers the question."""
     try:
-        artifact = find_artifact(out / stage.name)
+        artifact = find_artifact(path)
     except UserError as error:
         view.notice(f"{error.message}: it is made again")
         return None
-    return artifact if artifact is not None and artifact.inputs == stage.inputs(made) else None
+    return artifact if artifact is not None and artifact.inputs == inputs else None
 
 
-def _make(stage: Stage, made: Made, out: Path, view: View, execute: Execute) -> Outcome:
+def _make(stage: Stage, inputs: str, out: Path, view: View, execute: Execute) -> Outcome:
     view.started(stage.name)
     started = time.monotonic()
     try:
@@ -140,7 +142,10 @@ def _make(stage: Stage, made: Made, out: Path, view: View, execute: Execute) -> 
     except UserError as error:
         raise UserError(f"{stage.name}: {error.message}", hint=error.hint) from error
     artifact = open_artifact(out / stage.name)
-    assert artifact.inputs == stage.inputs(made), f"`{stage.name}` says that it read something else than `stages` says"
+    if artifact.inputs != inputs:
+        raise UserError(
+            f"{stage.name}: what it reads changed while it ran", hint="leave the sources alone, and run it again"
+        )
     return Outcome(
         stage=stage.name,
         artifact=artifact,

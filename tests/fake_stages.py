@@ -25,7 +25,7 @@ def stage(name: str, parents: Sequence[str] = (), value: int = 0, fails: bool = 
             texts = [(parent.path / "text").read_text() for parent in read]
             (draft.path / "text").write_text(f"{name}={value}({','.join(texts)})")
 
-    return Stage(name=name, label=name, parents=tuple(parents), settings={"value": value}, seed=1, run=run)
+    return Stage(name=name, label=name, parents=tuple(parents), settings=lambda: {"value": value}, seed=1, run=run)
 
 
 def doubled(argument: int, send: Send) -> int:

@@ -107,9 +107,9 @@ def test_parts_that_need_each_other_say_so():
 
 def test_folders_join_the_recipes_own_and_must_be_there(tmp_path: Path):
     assert load_recipe(FAST, (), [tmp_path]).folders == (str(tmp_path),)
-    with pytest.raises(UserError, match="is not a folder"):
+    with pytest.raises(UserError, match="does not exist"):
         load_recipe(FAST, (), [tmp_path / "missing"])
-    with pytest.raises(UserError, match="is not a folder"):
+    with pytest.raises(UserError, match="does not exist"):
         load_recipe(FAST, ["folders=['/no/such/folder']"])
 
 
