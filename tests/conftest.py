@@ -53,3 +53,14 @@ def open_tiny(tmp_path: Path) -> Iterator[Callable[..., Model]]:
             return stack.enter_context(Model(file, **{"threads": 2, **(load or {})}))
 
         yield make
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Torch on one thread: tiny matrices gain nothing from two, and tests run beside others."""
+    import torch  # here, so that tests without it stay light
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

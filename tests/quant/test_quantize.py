@@ -4,7 +4,7 @@ import shutil
 import subprocess
 import sys
 import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -26,19 +26,13 @@ from pocketphi.runtime.model import Model
 from pocketphi.tokenizer.train import load_tokenizer, train_tokenizer
 from tiny import tiny_config
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 RANDOM = np.random.default_rng(0)
 NAMES = ["".join(RANDOM.choice(["ba", "ko", "mi", "ra", "su", "ten", "lo"], 3)).title() for _ in range(40)]
 TEXTS = [
     f"{RANDOM.choice(NAMES)} has {n} apples and {RANDOM.choice(NAMES)} has {n + 3} green pears." for n in range(300)
 ]
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 """The torch backend: the same answers as the engine, and as one by one."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -20,17 +19,11 @@ from pocketphi.runtime.torch_backend import TorchBackend
 from pocketphi.runtime.writer import StopReason
 from tiny import WeightFormat, longrope_config, tiny_config, tiny_tokenizer, write_tiny
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 QUESTIONS = ["the thing in the tin", "an", "", "what is it?"]
 ANSWERS = [" is", " is another thing", "", "x", "the the the"]
 CHATML = template_by_name("chatml")
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def pocket(path: Path, config: DecoderConfig | None = None) -> PocketFile:
