@@ -15,16 +15,30 @@ if TYPE_CHECKING:
 
     from pocketphi.stages import Outcome, View
 
-_HEADLINES: Mapping[str, tuple[str, ...]] = {
-    "primer": ("pages", "lessons", "conversations", "preferences", "questions"),
-    "corpus": ("kept", "dropped"),
-    "tokenizer": ("vocab_size", "documents"),
-    "shards": ("tokens",),
-    "checkpoint": ("loss", "validation_loss", "accuracy", "tokens"),
-    "evaluation": ("accuracy_known_templates", "accuracy_new_templates", "bits_per_byte", "ended_fraction"),
-    "model": ("bits_per_weight", "bytes"),
+_HEADLINES: Mapping[str, Mapping[str, str]] = {
+    "primer": {
+        "pages": "web.pages",
+        "lessons": "lessons.count",
+        "conversations": "conversations.count",
+        "questions": "questions.count",
+    },
+    "corpus": {"kept": "kept", "dropped": "dropped", "lessons": "parts.lessons"},
+    "tokenizer": {"tokens": "vocab_size", "documents": "documents"},
+    "shards": {
+        "web": "parts.web.tokens",
+        "best": "parts.web_best.tokens",
+        "lessons": "parts.lessons.tokens",
+    },
+    "checkpoint": {"loss": "last.loss", "tokens": "tokens", "accuracy": "last.accuracy"},
+    "evaluation": {
+        "known templates": "accuracy_known_templates",
+        "new templates": "accuracy_new_templates",
+        "bits per byte": "bits_per_byte",
+        "ended": "ended_fraction",
+    },
+    "model": {"bits per weight": "bits_per_weight", "bytes": "bytes"},
 }
-"""Kind of an artifact -> the keys of its summary that the table shows."""
+"""Kind of an artifact -> what the table shows: name, and where in the summary it is."""
 
 
 @contextmanager
@@ -81,8 +95,8 @@ def print_summary(outcomes: Sequence["Outcome"]) -> None:
 
 def headline(artifact: Artifact) -> str:
     """The figures of an artifact that are worth a look."""
-    keys = _HEADLINES.get(artifact.kind, ())
-    return figures({key: artifact.summary[key] for key in keys if key in artifact.summary})
+    found = {name: _at(artifact.summary, place) for name, place in _HEADLINES.get(artifact.kind, {}).items()}
+    return figures({name: value for name, value in found.items() if value is not None})
 
 
 def figures(values: Mapping[str, Any]) -> str:
@@ -96,6 +110,14 @@ def duration(seconds: float) -> str:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest:02} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02} min"
+
+
+def _at(values: Mapping[str, Any], place: str) -> object:
+    """The number at a dotted place in nested objects, if there is one."""
+    value: Any = values
+    for name in place.split("."):
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return value if isinstance(value, int | float) else None
 
 
 def _figure(value: object) -> str:
