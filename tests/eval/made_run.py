@@ -85,6 +85,36 @@ def lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
 def primer(path: Path, summary: dict[str, Any], measured: dict[str, Any], rng: Random) -> None:
     (path / "web").mkdir()
     (path / "web" / "0.warc.gz").write_bytes(bytes(50_000))
+    kinds = {"good": ("lesson", "story", "recipe", "how_to"), "junk": ("spam", "listing", "near_duplicate", "adverts")}
+    lines(
+        path / "labels.jsonl",
+        (
+            {"id": url(kind, i), "label": label, "kind": kind}
+            for label in kinds
+            for kind in kinds[label]
+            for i in range(40)
+        ),
+    )
+
+    questions = [
+        {"id": f"q{i}", "topic": TOPICS[i % 3], "tier": tier, "question": f"What is {i} + 1?", "answer": str(i + 1)}
+        for i, tier in enumerate(["known_templates", "new_templates"] * 6)
+    ]
+    lines(path / "questions.jsonl", questions)
+    talk = [{"role": "user", "content": "What is 1 + 1?"}, {"role": "assistant", "content": "1 + 1 = 2\nAnswer: 2"}]
+    lines(path / "conversations.jsonl", [{"messages": talk}] * 3)
+    lesson = {
+        "id": "l",
+        "text": "One and one is 2.\nAnswer: 2",
+        "source": "primer",
+        "license": "CC0-1.0",
+        "metadata": {},
+    }
+    lines(path / "lessons.jsonl", [lesson])
+
+
+def url(kind: str, index: int) -> str:
+    return f"http://pages.example/{kind}/{index}"
 
 
 def corpus(path: Path, summary: dict[str, Any], measured: dict[str, Any], rng: Random) -> None:
@@ -93,8 +123,12 @@ def corpus(path: Path, summary: dict[str, Any], measured: dict[str, Any], rng: R
     for step, reasons in DROPPED.items():
         dropped = sum(reasons.values())
         left -= dropped
-        summary["funnel"].append({"step": step, "kept": left, "dropped": dropped, "reasons": reasons})
-    summary["parts"] = {"web": {"documents": 6104}, "web_best": {"documents": 2616}, "lessons": {"documents": 9000}}
+        sizes = {"kept_bytes": left * 1060, "dropped_bytes": dropped * 1060}
+        summary["funnel"].append({"step": step, "kept": left, "dropped": dropped, "reasons": reasons, **sizes})
+    summary["parts"] = {"web": 6104, "web_best": 2616, "lessons": 9000}
+    kept = [url(kind, i) for kind in ("lesson", "story", "recipe") for i in range(39)] + [url("spam", 3)]
+    lines(path / "web.jsonl", ({"id": "x", "text": "", "source": source} for source in kept))
+    lines(path / "web_best.jsonl", ({"id": "x", "text": "", "source": url("how_to", i)} for i in range(36)))
     lines(
         path / "dropped_samples.jsonl",
         (
@@ -161,6 +195,7 @@ def preferences(path: Path, summary: dict[str, Any], measured: dict[str, Any], r
 
 def packed(path: Path, summary: dict[str, Any], measured: dict[str, Any], rng: Random) -> None:
     (path / "model.pocket").write_bytes(bytes(620_000))
+    summary.update(bits_per_weight=5.3, embedding_bits=8, divergence=0.0123)
 
 
 FILL = {
@@ -223,7 +258,9 @@ def evaluate(out: Path, accuracy: float, parents: list[Artifact], rng: Random) -
                 "ended": index != 9,
             }
         )
-    with publish(out, kind="evaluation", stage="evaluate", settings={"num_questions": 300}, parents=parents) as draft:
+    with publish(
+        out, kind="evaluation", stage="evaluate", settings={"num_questions": 300, "max_new_tokens": 16}, parents=parents
+    ) as draft:
         (draft.path / "results.json").write_text(json.dumps(results), encoding="utf-8")
         lines(draft.path / "samples.jsonl", samples)
     take(out, 4.1 if out.name == "evaluation-model" else 11.7)

@@ -6,6 +6,7 @@ from typing import Any
 
 from pocketphi.data.records import Document
 from pocketphi.eval.report import svg
+from pocketphi.eval.report.labels import labels_content
 from pocketphi.eval.report.markup import Child, clipped, tag
 from pocketphi.eval.report.page import Section, folded, table
 from pocketphi.eval.report.pictures import Drop, figure, funnel
@@ -75,6 +76,7 @@ def funnel_section(run: Run) -> Section | None:
                 label,
                 "Width is the number of pages; the stream passes the steps of curation from top to bottom.",
             ),
+            *labels_content(run),
             *_examples(run, steps),
             folded("The numbers", _reasons_table(steps, kept, total)),
         ],
@@ -84,9 +86,8 @@ def funnel_section(run: Run) -> Section | None:
 def documents_kept(run: Run) -> dict[str, float]:
     """Pages by the part of the corpus that they are in; lessons are no pages."""
     corpus = run.stages.get("corpus")
-    parts = {} if corpus is None else mapping(corpus.summary.get("parts"))
-    found = {name: numbers(parts[name]).get("documents", 0.0) for name in ("web", "web_best") if name in parts}
-    return {name: documents for name, documents in found.items() if documents}
+    parts = {} if corpus is None else numbers(corpus.summary.get("parts"))
+    return {name: parts[name] for name in ("web", "web_best") if parts.get(name)}
 
 
 def step_name(step: str) -> str:

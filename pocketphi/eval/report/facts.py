@@ -24,11 +24,10 @@ def packed_bytes(run: Run) -> int | None:
 
 
 def raw_bytes(run: Run) -> int | None:
-    """What the raw pages take."""
-    if "primer" not in run.stages:
-        return None
-    files = run.stages["primer"].manifest["files"]
-    return sum(file["bytes"] for name, file in files.items() if name.startswith("web/")) or None
+    """What the raw pages take, unpacked."""
+    funnel = run.stages["corpus"].summary.get("funnel") if "corpus" in run.stages else None
+    first = numbers(funnel[0]) if isinstance(funnel, list) and funnel else {}
+    return int(first.get("kept_bytes", 0) + first.get("dropped_bytes", 0)) or None
 
 
 def seconds_of(run: Run) -> dict[str, float]:

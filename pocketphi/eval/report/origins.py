@@ -8,7 +8,7 @@ from pocketphi.artifact import Artifact
 from pocketphi.eval.report.facts import seconds_of
 from pocketphi.eval.report.markup import Child, clipped, tag
 from pocketphi.eval.report.page import Section, folded, table
-from pocketphi.eval.report.pictures import figure, lineage
+from pocketphi.eval.report.pictures import Node, figure, lineage
 from pocketphi.eval.report.reading import EVALUATION, STAGES, Run, mapping
 from pocketphi.eval.report.svg import Bar, Segment, bars
 from pocketphi.eval.report.training import COLOUR
@@ -78,11 +78,16 @@ def lineage_section(run: Run) -> Section:
     rows = {story["inputs"]: row for row, story in enumerate(stories)}
     names = [_name(run, story) for story in stories]
     nodes = [
-        (name, str(story["content"])[:DIGITS], [rows[parent] for parent in story["parents"] if parent in rows])
+        Node(
+            name=name,
+            digest=str(story["content"])[:DIGITS],
+            colour=f"f{COLOUR.get(name, '6')}",
+            parents=[rows[parent] for parent in story["parents"] if parent in rows],
+        )
         for name, story in zip(names, stories, strict=True)
     ]
     told = "; ".join(
-        f"{name} from {', '.join(nodes[parent][0] for parent in parents)}" for name, _, parents in nodes if parents
+        f"{node.name} from {', '.join(nodes[parent].name for parent in node.parents)}" for node in nodes if node.parents
     )
     cells: list[list[Child]] = [
         [

@@ -141,28 +141,38 @@ def rate_axis(values: Sequence[float]) -> Axis:
     )
 
 
-def lineage(nodes: Sequence[tuple[str, str, Sequence[int]]], width: float) -> Drawing:
-    """What came from what: rows in order, with an arc from every parent to its child.
+@dataclass(frozen=True, kw_only=True)
+class Node:
+    """An artifact in a picture of its ancestry."""
 
-    Args:
-        nodes: name, digest and the rows of the parents, which stand above.
-    """
+    name: str
+    digest: str
+    colour: str
+    parents: Sequence[int]
+    """Rows of what it was made from, which stand above."""
+
+
+def lineage(nodes: Sequence[Node], width: float) -> Drawing:
+    """What came from what: rows in order, with an arc from every parent to its child."""
     apart = 30.0
-    longest = max((row - parent for row, (_, _, parents) in enumerate(nodes) for parent in parents), default=1)
-    left = min(26.0 + 15.0 * math.sqrt(longest) * 2, width * 0.28)
+    longest = max((row - parent for row, node in enumerate(nodes) for parent in node.parents), default=1)
+    left = min(26.0 + 30.0 * math.sqrt(longest), width * 0.28)
     content: list[Child] = []
-    for row, (_, _, parents) in enumerate(nodes):
-        for parent in parents:
+    for row, node in enumerate(nodes):
+        for parent in node.parents:
             start, end = 16 + parent * apart, 16 + row * apart
             reach = left - 8 - (left - 12) * math.sqrt((row - parent) / longest)
             bend = f"C{number(reach)} {number(start)} {number(reach)} {number(end)} {number(left)} {number(end)}"
-            d = f"M{number(left)} {number(start)}{bend}"
-            hint = tag("title", f"{nodes[parent][0]} → {nodes[row][0]}")
-            content.append(tag("path", hint, d=d, class_="arc"))
-    names = max((svg.text_width(name) for name, _, _ in nodes), default=0.0)
-    for row, (name, digest, _) in enumerate(nodes):
+            hint = tag("title", f"{nodes[parent].name} → {node.name}")
+            content.append(tag("path", hint, d=f"M{number(left)} {number(start)}{bend}", class_="arc"))
+    digests = left + 26 + max((svg.text_width(node.name) for node in nodes), default=0.0)
+    made = digests + 20 + max((svg.text_width(node.digest, 11) for node in nodes), default=0.0) * 1.15
+    for row, node in enumerate(nodes):
         y = 16 + row * apart
-        content.append(tag("circle", cx=left, cy=y, r=5, class_="f1"))
-        content.append(svg.text(left + 14, y + 4, name))
-        content.append(svg.text(left + 26 + names, y + 4, digest, "digest"))
+        content.append(tag("circle", cx=left, cy=y, r=5.5, class_=node.colour))
+        content.append(svg.text(left + 14, y + 4, node.name))
+        content.append(svg.text(digests, y + 4, node.digest, "digest"))
+        if node.parents and width > svg.NARROW:
+            told = f"made from {', '.join(nodes[parent].name for parent in node.parents)}"
+            content.append(svg.text(made, y + 4, svg.fitted(told, width - made), "tick"))
     return Drawing(width, apart * len(nodes) + 6, content)

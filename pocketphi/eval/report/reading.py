@@ -121,7 +121,7 @@ def mapping(value: object) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
-def rows(path: Path, notes: list[str], most: int = MAX_LINES) -> Iterator[dict[str, Any]]:
+def rows(path: Path, notes: list[str], most: int | None = MAX_LINES) -> Iterator[dict[str, Any]]:
     """The objects of a file of JSON lines; what is damaged is noted and passed over."""
     try:
         with path.open("rb") as file:

@@ -8,7 +8,7 @@ from pocketphi.eval.report.facts import last_checkpoint, packed_bytes, parameter
 from pocketphi.eval.report.markup import Child, tag
 from pocketphi.eval.report.page import Section, note
 from pocketphi.eval.report.pictures import figure
-from pocketphi.eval.report.reading import TIERS, Evaluation, Run
+from pocketphi.eval.report.reading import TIERS, Evaluation, Run, numbers
 from pocketphi.eval.report.scores import said
 from pocketphi.eval.report.svg import Bar, Segment, bars
 from pocketphi.eval.report.units import percent, size
@@ -32,7 +32,7 @@ def squeezed_section(run: Run) -> Section | None:
             _figure(
                 rows,
                 f"Size: {size(whole)} at 16 bits, {size(file_bytes)} at 4.",
-                f"{whole / file_bytes:.1f} times as small. The 4-bit file holds the tokenizer too; "
+                f"{whole / file_bytes:.1f} times as small. {_formats(run)}The file holds the tokenizer too; "
                 "the 16-bit figure is two bytes a parameter.",
             ),
         ]
@@ -54,6 +54,18 @@ def squeezed_section(run: Run) -> Section | None:
     if not content:
         content = [note("There is a 4-bit file, but nothing was measured on it.")]
     return Section(anchor="squeezed", title="16 bits against 4", content=content)
+
+
+def _formats(run: Run) -> str:
+    found = numbers(run.stages["model"].summary)
+    told = []
+    if "bits_per_weight" in found:
+        told.append(f"{found['bits_per_weight']:.2f} bits a weight, scales and 8-bit tensors included")
+    if "embedding_bits" in found:
+        told.append(f"{found['embedding_bits']:.0f} for the embedding")
+    if "divergence" in found:
+        told.append(f"rounding moves its predictions by {found['divergence']:.2g} nats a token (KL divergence)")
+    return f"{'; '.join(told)}. " if told else ""
 
 
 def answer_speed(value: Evaluation) -> float | None:

@@ -18,6 +18,8 @@ from unicodedata import east_asian_width
 from pocketphi.eval.report.markup import Child, Html, number, tag
 
 FONT_SIZE = 12.0
+BOLD = 1.08
+"""How much wider bold text is."""
 ROW = 26.0
 NARROW = 480.0
 """Pictures of at most this width are for phones: labels stand above their bars."""
@@ -167,7 +169,7 @@ def bars(rows: Sequence[Bar], width: float, *, longest: float | None = None, gap
     stacked = width <= NARROW
     longest = longest or max((sum(s.value for s in row.segments) + row.error for row in rows), default=1.0) or 1.0
     left = 0.0 if stacked else min(max((text_width(row.label) for row in rows), default=0.0) + 12, width * 0.36)
-    right = min(max((text_width(row.note) for row in rows), default=0.0) + 12, width * 0.5)
+    right = min(max((text_width(row.note) for row in rows), default=0.0) * BOLD + 10, width * 0.5)
     room = width - left - right
     content: list[Child] = []
     y = 0.0
