@@ -220,6 +220,8 @@ def multiplied(a: int, b: int) -> str:
     return f"{', '.join(str(b * count) for count in range(1, a + 1))}, so {a} x {b} = {a * b}."
 
 
-def slip(scene: Scene, right: int) -> str:
-    """A wrong number near the right one."""
-    return str(max(0, right + scene.pick((-10, -2, -1, 1, 2, 10))) if right > 10 else right + scene.between(1, 3))
+def slip(scene: Scene, right: int, likely: int | None = None) -> str:
+    """A wrong number: half the time the `likely` one, such as the sum for a product; else one near the right one."""
+    if likely is not None and likely != right and scene.chance(0.5):
+        return str(likely)
+    return str(right + scene.pick((-10, -2, -1, 1, 2, 10)) if right > 10 else right + scene.between(1, 3))

@@ -27,7 +27,7 @@ def _cost(scene: Scene) -> Problem:
     fields = {"x": x, "y": y, "a": scene.say(a), "b": scene.say(b), **things}
     question, template = scene.write("cost", templates.COST, scene.frame(templates.COST), fields)
     steps = f"One {things['thing']} costs {b} dollars. There are {a} {things['things']}. {a} x {b}: {multiplied(a, b)}"
-    wrong = str(a + b) if scene.chance(0.5) else slip(scene, a * b)
+    wrong = slip(scene, a * b, a + b)
     return Problem("money", "cost", question, steps, str(a * b), wrong, template, ("multiply", (a, b)))
 
 
@@ -65,7 +65,7 @@ def _convert(scene: Scene) -> Problem:
         work = f"{count} x {factor} = {answer}."
     else:
         work = f"{count} x {factor}: {multiplied(count, factor)}"
-    wrong = str(answer * 10) if scene.chance(0.6) else str(amount)
+    wrong = slip(scene, answer, answer * 10)
     return Problem(
         "units", "convert", question, f"{rule} {work}", str(answer), wrong, template, ("convert", (count, index))
     )

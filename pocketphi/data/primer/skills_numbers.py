@@ -57,7 +57,7 @@ def _two_step(scene: Scene) -> Problem:
     thing = things["things"]
     steps = f"{x} has {a} {thing}. {x} gets {b} more {thing}. {added(a, b)} {c} {thing} go away. {taken(a + b, c)}"
     right = a + b - c
-    wrong = str(a + b + c) if scene.chance(0.5) else slip(scene, right)
+    wrong = slip(scene, right, a + b + c)
     return Problem("arithmetic", "two_step", question, steps, str(right), wrong, template, ("two_step", (a, b, c)))
 
 
@@ -69,7 +69,7 @@ def _start(scene: Scene) -> Problem:
     question, template = scene.write("start", templates.START, scene.frame(templates.START), fields)
     thing = things["things"]
     steps = f"{a} {thing} go away. {x} has {b} {thing} left. Before, {x} had both. {added(a, b)}"
-    wrong = str(abs(a - b)) if scene.chance(0.5) else slip(scene, a + b)
+    wrong = slip(scene, a + b, abs(a - b))
     return Problem("arithmetic", "start", question, steps, str(a + b), wrong, template, ("add", (a, b)))
 
 
@@ -89,7 +89,7 @@ def _difference(scene: Scene) -> Problem:
     anonymous = "{x}" not in _pattern(templates.DIFFERENCE, scene, template) and frame == "whole"
     who = (f"There are {a} {thing}.", f"There are {b} {thing}.") if anonymous else (f"{x} has {a}.", f"{y} has {b}.")
     steps = f"{who[0]} {who[1]} {a} is more than {b}. {taken(a, b)}"
-    wrong = str(a + b) if scene.chance(0.5) else slip(scene, a - b)
+    wrong = slip(scene, a - b, a + b)
     return Problem("arithmetic", "difference", question, steps, str(a - b), wrong, template, ("subtract", (a, b)))
 
 
@@ -110,7 +110,7 @@ def _multiply(scene: Scene) -> Problem:
     fields = {"x": x, "a": scene.say(a), "b": scene.say(b), "boxes": _plural(box), **things}
     question, template = scene.write("multiply", templates.MULTIPLY, scene.frame(templates.MULTIPLY), fields)
     steps = f"There are {a} {_plural(box)}. Each {box} has {b} {things['things']}. {a} x {b}: {multiplied(a, b)}"
-    wrong = str(a + b) if scene.chance(0.5) else slip(scene, a * b)
+    wrong = slip(scene, a * b, a + b)
     return Problem("sharing", "multiply", question, steps, str(a * b), wrong, template, ("multiply", (a, b)))
 
 
@@ -126,7 +126,7 @@ def _share(scene: Scene) -> Problem:
         f"There are {a} {things['things']} and {count} parts. Count by {count} up to {a}: {chain}. "
         f"That is {share} times, so {a} / {count} = {share}."
     )
-    wrong = str(a - count) if scene.chance(0.5) else slip(scene, share)
+    wrong = slip(scene, share, a - count)
     return Problem("sharing", "share", question, steps, str(share), wrong, template, ("multiply", (share, count)))
 
 

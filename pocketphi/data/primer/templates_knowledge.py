@@ -55,7 +55,7 @@ EFFECTS = (
     Effect(
         "it freezes",
         "The {thing} is full of water, and water gets hard when it is very cold.",
-        ("puddle", "pond", "bucket of water", "wet towel", "glass of water", "small lake", "bottle of juice"),
+        ("puddle", "pond", "bucket of water", "glass of water", "small lake", "bottle of juice"),
         lines("""
             {x} leaves the {thing} out on a very cold night.
             The night is icy, and the {thing} of {x} is outside.
@@ -299,7 +299,7 @@ SCIENCE = Patterns(
         """),
         "class": lines("""
             Is {an} {animal} a bird, a fish, an insect or a mammal?
-            {x} sees {an} {animal}. Is it a bird, fish, insect or mammal?
+            Is the {animal} of {x} a bird, fish, insect or mammal?
             To which class does {an} {animal} belong?
             {x} asks what class of animal {an} {animal} is.
         """),

@@ -72,7 +72,7 @@ ADD = Patterns(
         """),
         "whole": lines("""
             {x} takes {a} {things} and {y} takes {b}. What is the sum of their {things}?
-            Suppose {x} collects {a} {things} and {y} collects {b}. How many did the two collect?
+            Suppose {x} collects {a} {things} and {y} collects {b}. How many is that together?
         """),
     },
 )

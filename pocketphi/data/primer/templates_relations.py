@@ -44,12 +44,12 @@ COMPARE = Patterns(
         "age_most": lines("""
             Who is older?
             Is {p} or {q} older?
-            Who of the two is older?
+            Between {p} and {q}, who is older?
         """),
         "age_least": lines("""
             Who is younger?
             Is {p} or {q} younger?
-            Who of the two is younger?
+            Between {p} and {q}, who is younger?
         """),
         "height": lines("""
             The tower of {x} is {a} metres high.
@@ -59,12 +59,12 @@ COMPARE = Patterns(
         "height_most": lines("""
             Who got higher?
             Who reaches higher, {p} or {q}?
-            Who of the two is higher?
+            Between {p} and {q}, who is higher?
         """),
         "height_least": lines("""
             Who stays lower?
             Who is lower, {p} or {q}?
-            Who of the two is lower?
+            Between {p} and {q}, who is lower?
         """),
         "points": lines("""
             {x} gets {a} points.
@@ -274,18 +274,18 @@ ELIMINATION = Patterns(
             A {item} lies in one of three boxes of {x}: {c1}, {c2}, {c3}.
         """),
         "not": lines("""
-            {y} knows that it is not in the {no} box.
+            It is not the {no} one, says {y}.
             The {no} box of {x} is empty.
-            {x} opens the {no} box and finds nothing.
+            {x} finds the {no} box empty.
+            {y} opens the {no} box for nothing.
             {x} sees no {item} in the {no} box.
-            {y} looks in the {no} box, but it is not there.
-            Nothing is in the {no} box, says {y}.
+            {y} knows it is not the {no} box.
         """),
         "ask": lines("""
-            Which box has the {item} of {x}?
-            In which box is the {item}?
-            What colour is the box with the {item}?
-            Where must {x} look for the {item}?
+            Which box is it?
+            Where is the {item}?
+            What colour is the right box?
+            Where must {x} look?
             Which box should {x} open?
         """),
     },

@@ -170,10 +170,10 @@ PYTHON = Patterns(
             {x} runs this Python code. What does {x} see?
             What is printed here?
             Tell {x} the output.
-            {x} writes a small program. What does it print?
+            What does the small program of {x} print?
             Which output does {x} get here?
             Look at the code of {x}. What is the output?
-            {x} reads this program aloud. What is printed?
+            What does {x} see when this program runs?
         """),
         "sum": ("\n{v} = {a}\n{w} = {b}\nprint({v} + {w})", "\n{v} = {a}\nprint({v} + {b})", "\nprint({a} + {b})"),
         "product": ("\n{v} = {c}\nprint({v} * {d})", "\nprint({c} * {d})", "\n{v} = {c}\n{w} = {d}\nprint({v} * {w})"),
