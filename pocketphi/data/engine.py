@@ -72,6 +72,8 @@ def read_dropped(paths: Sequence[Path]) -> Iterator[Mapping[str, Any]]:
 
 def group_by_key(ids: Sequence[str], keys: Sequence[Sequence[bytes]]) -> list[list[str]]:
     """Ids that share a key, where at least two do."""
+    if not ids:
+        return []
     frame = daft.from_pydict({"id": list(ids), "key": [list(row) for row in keys]}).explode("key")
     groups = frame.groupby("key").agg(col("id").list_agg().alias("ids")).select("ids").to_pydict()["ids"]
     return sorted(sorted(group) for group in groups if len(group) > 1)
