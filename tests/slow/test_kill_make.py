@@ -51,7 +51,7 @@ def test_twenty_kills_change_nothing(undisturbed: tuple[Mapping[str, str], float
     killed_in: list[str] = []
     while num_kills < NUM_KILLS:
         num_runs += 1
-        out = tmp_path / f"run{num_runs}"
+        (out := tmp_path / f"run{num_runs}").mkdir()
         is_finished = False
         while not is_finished:
             with subprocess.Popen(
