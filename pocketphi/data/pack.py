@@ -134,9 +134,13 @@ def open_shard(shards: Artifact, name: str) -> TokenShard:
     if name not in parts:
         raise UserError(f"`{shards.path}` has no part `{name}`", hint=f"it has {', '.join(map(repr, parts))}")
     dtype = np.dtype(f"<u{shards.summary['bytes_per_id']}")
-    ids = np.memmap(shards.path / f"{name}.bin", dtype, "r")
-    offsets = np.memmap(shards.path / f"{name}.idx", "<i8", "r")
-    if offsets[0] != 0 or offsets[-1] != len(ids) or (np.diff(offsets) < 1).any():
+    files = [shards.path / f"{name}.bin", shards.path / f"{name}.idx"]
+    # An empty file cannot be mapped.
+    ids, offsets = (
+        np.memmap(path, kind, "r") if path.stat().st_size else np.empty(0, kind)
+        for path, kind in zip(files, (dtype, np.dtype("<i8")), strict=True)
+    )
+    if not len(offsets) or offsets[0] != 0 or offsets[-1] != len(ids) or (np.diff(offsets) < 1).any():
         raise UserError(f"`{shards.path / name}.idx` does not fit its `.bin`", hint="run the stage `shards` again")
     return TokenShard(name=name, ids=ids, offsets=offsets)
 

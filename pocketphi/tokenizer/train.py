@@ -16,6 +16,7 @@ ties are broken by id, so the same texts give the same bytes.
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 
 import tokenizers
@@ -68,11 +69,12 @@ def train_tokenizer(
     with publish(
         out, kind="tokenizer", stage="tokenizer", settings=settings_of(table), seed=seed, parents=parents
     ) as draft:
-        counted = _Counted(texts, table.max_bytes, progress)
-        vocabulary = learn(counted, table.vocab_size)
-        if not counted.documents:
+        rest = iter(texts)
+        first = next(rest, None)
+        if first is None:
             raise UserError("no text to train a tokenizer on", hint="the corpus is empty: see what its filters dropped")
-        tokenizer = Tokenizer(vocabulary)
+        counted = _Counted(chain((first,), rest), table.max_bytes, progress)
+        tokenizer = Tokenizer(learn(counted, table.vocab_size))
         (draft.path / "tokenizer.json").write_bytes(_published(tokenizer))
         config = json.dumps(_config(), indent=2, ensure_ascii=False) + "\n"
         (draft.path / "tokenizer_config.json").write_text(config, encoding="utf-8")
