@@ -1,6 +1,6 @@
 """Curation: from raw pages to a corpus, one step after the other, each page that goes with a reason.
 
-    read -> text -> language -> rules -> personal data -> education      each page by itself, in processes
+    read -> text -> personal data -> language -> rules -> education      each page by itself, in processes
          -> held-out questions -> exact duplicates -> near duplicates    pages against each other and the questions
 
 What is left is cut in two by educational value: the best part is for the second phase of pretraining, the rest

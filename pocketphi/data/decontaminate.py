@@ -8,7 +8,8 @@ Three signs, over words without case and punctuation:
 
 Runs that several questions share, or that stand in more than `MAX_TEXTS` texts, are phrases of the language and
 not of one question, and do not count (Brown et al. 2020 leave out runs that occur more than ten times). This matters
-where questions are made from templates: `how many apples does she have now` is no leak. The whole question always counts.
+where questions are made from templates: `how many apples does she have now` is no leak. The whole question
+always counts.
 """
 
 from collections import Counter, defaultdict

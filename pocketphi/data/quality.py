@@ -4,9 +4,9 @@
     C4        Raffel et al. 2020, section 2.2
     FineWeb   Penedo et al. 2024, section 3.4 and the released filters
 
-A rule looks at a whole page; the first one that fails gives the reason. Two departures, both because lessons are short
-and hold code and worked steps: lines of one or two words are kept (`Answer: 12` is one), and a brace is no reason
-to drop a page unless braces stand on `CODE_LINES` of its lines. Rules about words hold for any script; those about
+A rule looks at a whole page; the first one that fails gives the reason. Three departures, because lessons are short
+and hold code and worked steps: lines of one or two words are kept (`Answer: 12` is one), a brace is no reason to drop a page
+unless braces stand on `CODE_LINES` of its lines, and `FAULTS_OF_EXERCISES` are forgiven to a page that teaches. Rules about words hold for any script; those about
 stop words and the length of words are known for few languages and are left out elsewhere.
 """
 
@@ -50,6 +50,11 @@ MAX_DUPLICATED_LINE_CHARACTERS = 0.1
 MAX_SHORT_LINES = 0.67
 SHORT_LINE = 30
 MAX_NEW_LINES_PER_WORD = 0.3
+
+# Ours: exercises repeat their phrases and keep their lines short on purpose, so these faults are forgiven to pages
+# that teach this much (on the scale of `pocketphi.data.education`).
+FAULTS_OF_EXERCISES = frozenset(("repeated phrases", "short lines", "many lines"))
+MIN_EDUCATION_OF_EXERCISES = 3.5
 
 _END = re.compile(r"[.!?。！？…][\"'”’)\]]*(?=\s|$)")
 _ENDS = (".", "!", "?", "。", "！", "？", "…", '"', "”", "’", "'", ":", ";", ")")

@@ -21,11 +21,11 @@ from pocketphi.data.education import Scorer
 from pocketphi.data.extract import NoText, to_text
 from pocketphi.data.language import MIN_CONFIDENCE, detect_language
 from pocketphi.data.privacy import is_personal, mask_personal_data
-from pocketphi.data.quality import clean_lines, find_fault
+from pocketphi.data.quality import FAULTS_OF_EXERCISES, MIN_EDUCATION_OF_EXERCISES, clean_lines, find_fault
 from pocketphi.data.sources import Page, Source, Unreadable, read_source
 from pocketphi.recipe import Curate
 
-PAGE_STEPS = ("read", "text", "language", "rules", "personal data", "education")
+PAGE_STEPS = ("read", "text", "personal data", "language", "rules", "education")
 """In order; `curate` goes on with the steps that compare pages."""
 SAMPLES_PER_REASON = 12
 SAMPLE_CHARACTERS = 1_200
@@ -113,16 +113,19 @@ class Judge:
         return row
 
     def _fault(self, row: Row, confidence: float, items: int) -> tuple[str, str]:
+        text = clean_lines(row.text)
+        if is_personal(items, len(text.split())):
+            return "personal data", "list of people"
         if row.language not in self.table.languages:
             return "language", row.language
         if confidence < MIN_CONFIDENCE:
             return "language", "uncertain"
-        text = clean_lines(row.text)
-        if fault := find_fault(text, row.language):
+        fault = find_fault(text, row.language)
+        if fault and fault not in FAULTS_OF_EXERCISES:
             return "rules", fault
-        if is_personal(items, len(text.split())):
-            return "personal data", "list of people"
         row.education = self.scorer.score(text)
+        if fault and row.education < MIN_EDUCATION_OF_EXERCISES:
+            return "rules", fault
         return ("education", "low value") if row.education < self.table.min_education else ("", "")
 
 

@@ -87,7 +87,7 @@ def find_sources(
     Raises:
         UserError: a folder is missing or holds no file.
     """
-    sources = []
+    sources: list[Source] = []
     for number, folder in enumerate(folders):
         if not folder.exists():
             raise UserError(f"`{folder}` does not exist", hint="name a folder with text, Markdown, HTML or WARC files")
@@ -101,8 +101,10 @@ def find_sources(
         }
         if not visible:
             raise UserError(f"`{folder}` holds no file", hint="name a folder with text, Markdown, HTML or WARC files")
-        for inside in sorted(visible):
-            sources.append(Source(path=visible[inside], name=f"{name or number}/{inside}", license=license))
+        sources += [
+            Source(path=visible[inside], name=f"{name or number}/{inside}", license=license)
+            for inside in sorted(visible)
+        ]
     return sources
 
 

@@ -6,7 +6,8 @@ by the rubric in `docs/curation.md`; `rate_sample` has any other judge rate any 
 asked with `RUBRIC`.
 
 The regressor is ridge regression, in closed form, on hashed runs of characters and words and on a few counts, so
-training takes a second and the same sample gives the same weights. Digits count as one digit: how much is not the point.
+training takes a second and the same sample gives the same weights. Digits count as one digit: how much
+is not the point.
 """
 
 import hashlib
