@@ -125,7 +125,7 @@ def _examples(run: Run, steps: Sequence[Mapping[str, Any]]) -> list[Child]:
 
 def _page(page: Document) -> Child:
     text = clipped(page.text, EXAMPLE_CHARACTERS) or "(no text)"
-    return [tag("p", clipped(page.source, 200), class_="from"), tag("div", text, class_="page")]
+    return [tag("p", clipped(page.source, 200), class_="from"), tag("div", text, class_="page", tabindex=0)]
 
 
 def mixture_section(run: Run) -> Section | None:
