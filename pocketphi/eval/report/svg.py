@@ -239,7 +239,9 @@ def panel(
         y = axis.place(tick, top, bottom)
         content += [rule(left, y, right, y), text(left - 6, y + 4, axis.shown(tick), "tick", "end")]
     for line in lines:
-        shown = thinned(line, int(width / 3))
+        if not line.points:
+            continue
+        shown = thinned(line, max(int((across(line.points[-1][0]) - across(line.points[0][0])) / 4), 12))
         if shown.low:
             upper = [
                 (across(x), axis.place(y, top, bottom)) for (x, _), y in zip(shown.points, shown.high, strict=True)
