@@ -67,6 +67,11 @@ def settings(environ: Mapping[str, str] | None = None) -> Settings:
     )
 
 
+def quiet_daft() -> None:
+    """Before Daft is imported: it counts its users unless it is told not to, and its bars would fight with ours."""
+    os.environ.update(DO_NOT_TRACK="1", DAFT_ANALYTICS_ENABLED="0", DAFT_PROGRESS_BAR="0")
+
+
 def _flag(env: Mapping[str, str], name: str) -> bool:
     return env.get(name, "").strip().lower() not in {"", "0", "false", "no", "off"}
 

@@ -4,15 +4,14 @@ On one machine Daft's native runner spreads jobs over processes; with `runner = 
 cluster of the environment, where folders must be shared. Daft's order of rows is not fixed: callers sort.
 """
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from pocketphi.config import quiet_daft
 from pocketphi.errors import UserError
 
-# Daft counts its users unless it is told not to before it is imported; its bars would fight with ours.
-os.environ.update(DO_NOT_TRACK="1", DAFT_ANALYTICS_ENABLED="0", DAFT_PROGRESS_BAR="0")
+quiet_daft()
 
 import daft
 from daft import DataType, col
