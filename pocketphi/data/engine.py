@@ -13,8 +13,8 @@ from pocketphi.errors import UserError
 
 quiet_daft()
 
-import daft
-from daft import DataType, col
+import daft  # noqa: E402 - after it was told
+from daft import DataType, col  # noqa: E402
 
 Runner = Literal["native", "ray"]
 
@@ -30,7 +30,7 @@ def use_runner(runner: Runner) -> None:
         return
     try:
         daft.set_runner_ray() if runner == "ray" else daft.set_runner_native()
-    except Exception as error:  # noqa: BLE001 - Daft raises bare exceptions of several kinds here
+    except Exception as error:  # Daft raises bare exceptions of several kinds here
         raise UserError(f"cannot run on `{runner}`: {error}", hint="install `ray`, or start a new process") from error
 
 

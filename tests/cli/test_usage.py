@@ -46,6 +46,9 @@ def test_help_imports_nothing_heavy():
         "pocketphi.runtime",
         "pocketphi.hub",
         "http.client",
+        "pydantic",
+        "torch",
+        "daft",
     ]
     code = f"""
 import sys
