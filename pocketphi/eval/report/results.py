@@ -31,9 +31,9 @@ def accuracy_section(run: Run) -> Section | None:
     content: list[Child] = [
         tag(
             "p",
-            "None of these questions was seen in training: numbers and names are new in all of them. Half are told in "
-            "sentences that training used, half in sentences that occur nowhere else. An answer counts if it is "
-            "exactly right.",
+            "None of these questions was seen in training: numbers and names are new in all of them. Some are told in "
+            "sentences that training used, others in sentences that occur nowhere else. An answer counts if what stands "
+            "after “Answer:” is exactly right.",
         ),
         figure(
             lambda width: stages(columns, scores, baselines, width),

@@ -6,7 +6,6 @@ from pocketphi.eval.questions import Sample
 from pocketphi.eval.report.markup import Child, Html, clipped, tag
 from pocketphi.eval.report.page import Section, folded
 from pocketphi.eval.report.reading import STAGES, TIERS, Evaluation, Run
-from pocketphi.eval.report.units import percent
 
 SHOWN = 4
 IN_ALL = 12
@@ -79,9 +78,3 @@ def conversation(sample: Sample) -> Html:
         class_="chat",
         aria_label=f"{'Right' if sample.is_correct else 'Wrong'} answer",
     )
-
-
-def share_ended(measured: Evaluation) -> str:
-    """How often it ended its turn, in words."""
-    ended = measured.figures.get("ended_fraction")
-    return "" if ended is None else f"{percent(ended)} of answers end with the turn's end"

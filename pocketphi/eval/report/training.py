@@ -32,7 +32,7 @@ def curves_section(run: Run) -> Section | None:
         rate.append(Line(name=name, points=_points(rows, "learning_rate", start), colour=colour))
         start = end
     content: list[Child] = []
-    values = sorted(y for line in loss for _, y in line.points)
+    values = [y for line in loss for _, y in line.points]
     rates = [y for line in rate for _, y in line.points]
     if values and rates:
         axes = (loss_axis(values), rate_axis(rates))
@@ -41,8 +41,10 @@ def curves_section(run: Run) -> Section | None:
                 lambda width: curves(loss, rate, bands, (0.0, start), width, axes),
                 f"Curves of loss and learning rate over {start:,.0f} steps. "
                 + " ".join(_told(name, rows) for name, rows in found),
-                "Each point is the mean of a few steps, the pale area their lowest and highest. "
-                "Preferences (DPO) have a loss of another kind, drawn below.",
+                [
+                    "Each point is the mean of a few steps, the pale area their lowest and highest.",
+                    " Preferences (DPO) have a loss of another kind: see below." if "dpo" in run.metrics else None,
+                ],
             )
         )
     if run.metrics.get("dpo"):
@@ -64,7 +66,7 @@ def _preferences(rows: Sequence[Mapping[str, float]]) -> list[Child]:
     last = rows[-1]
     agreed = (
         f" The better answer has the higher reward in {percent(last['accuracy'])} of the last pairs."
-        if ("accuracy" in last)
+        if "accuracy" in last
         else ""
     )
 
