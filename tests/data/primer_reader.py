@@ -11,10 +11,15 @@ from collections import Counter
 from collections.abc import Callable
 from itertools import pairwise
 
-_WORDS = (
+
+def _words(text: str) -> list[str]:
+    return text.split()
+
+
+_WORDS = _words(
     "two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen "
     "nineteen twenty"
-).split()
+)
 _NUMBER = re.compile(r"(?<![\w:])-?\d+(?![\d:])|\b(?:" + "|".join(_WORDS) + r")\b", re.IGNORECASE)
 _NAME = re.compile(r"\b[A-Z][a-z]+\b")
 _UNIT_SIZES = {
@@ -23,21 +28,21 @@ _UNIT_SIZES = {
     "weeks": 604_800, "days": 86_400, "hours": 3600, "minutes": 60, "seconds": 1, "years": 12, "months": 1,
     "pairs": 2, "single pieces": 1,
 }  # fmt: skip
-_DAYS = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()
-_COLOURS = "red blue green yellow black white brown pink grey purple".split()
-_WEATHER = "sunny rainy windy cold warm dry snowy foggy".split()
-_GREATER = "taller older faster stronger richer heavier".split()
-_SMALLER = "shorter younger slower weaker poorer lighter".split()
-_TOP = "tallest oldest fastest strongest richest heaviest".split()
-_PLACES = (
+_DAYS = _words("Monday Tuesday Wednesday Thursday Friday Saturday Sunday")
+_COLOURS = _words("red blue green yellow black white brown pink grey purple")
+_WEATHER = _words("sunny rainy windy cold warm dry snowy foggy")
+_GREATER = _words("taller older faster stronger richer heavier")
+_SMALLER = _words("shorter younger slower weaker poorer lighter")
+_TOP = _words("tallest oldest fastest strongest richest heaviest")
+_PLACES = _words(
     "kitchen garden garage bedroom bathroom hall cellar attic office library school park market station bakery barn "
     "stable workshop museum theatre hospital harbour shop tent cabin tower classroom playground forest yard"
-).split()
-_ITEMS = (
+)
+_ITEMS = _words(
     "ball key lamp book hat scarf cup ring coin map drum kite doll rope bell knife clock radio mirror basket bottle "
     "letter ticket camera apple umbrella blanket pillow hammer violin"
-).split()
-_KOREAN_PLACES = "부엌 교실 방 거실 정원 시장 공원 도서관 학교 마당 가게 창고 식당 병원 극장".split()
+)
+_KOREAN_PLACES = _words("부엌 교실 방 거실 정원 시장 공원 도서관 학교 마당 가게 창고 식당 병원 극장")
 _EFFECTS = {
     "it breaks": r"stone floor|onto the stones|hard ball|down the stairs|hammer|lands on rock|stone that",
     "it melts": r"hot sun|near the fire|hot oven|hot car|warm stove\b(?!.*wet)|heater\.|very hot day",
@@ -162,8 +167,10 @@ def _missing(text: str) -> str:
 
 
 _NOT_NAMES = frozenset(
-    "There The In Who Which Does Is Between Whose Name To By With How Tell Of We Everybody Beside Compared Among Give "
-    "It At Then Later After Whom What Find Where People As A".split()
+    _words(
+        "There The In Who Which Does Is Between Whose Name To By With How Tell Of We Everybody Beside Compared Among "
+        "Give It At Then Later After Whom What Find Where People As A"
+    )
 )
 
 
@@ -287,23 +294,19 @@ def _where(text: str) -> str:
 
 def _who(text: str) -> str:
     item = _item(text)
+    forms = (
+        rf"(\w+) (?:takes|gets|receives) the {item} from \w+",
+        rf"the {item} to (\w+)",
+        rf"gives (\w+) the {item}",
+        rf"As a present from \w+, (\w+) gets the {item}",
+        rf"(\w+) asks \w+ for the {item} and gets it",
+    )
     owner = ""
     for part in _sentences(text):
         if f"the {item}" not in part or part.endswith("?") or re.match(r"(Tell|Name) ", part):
             continue
-        found = re.search(rf"(\w+) (?:takes|gets|receives) the {item} from (\w+)", part)
-        if found:
-            owner = found[1]
-        elif found := re.search(rf"the {item} to (\w+)", part):
-            owner = found[1]
-        elif found := re.search(rf"gives (\w+) the {item}", part):
-            owner = found[1]
-        elif found := re.search(rf"As a present from \w+, (\w+) gets the {item}", part):
-            owner = found[1]
-        elif found := re.search(rf"(\w+) asks \w+ for the {item} and gets it", part):
-            owner = found[1]
-        else:
-            owner = _names(part)[-1]
+        found = next((match for form in forms if (match := re.search(form, part))), None)
+        owner = found[1] if found else _names(part)[-1]
     return owner
 
 

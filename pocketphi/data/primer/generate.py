@@ -36,7 +36,7 @@ from pocketphi.data.records import (
 from pocketphi.recipe import Primer, settings_of
 
 STAGE = "primer"
-LICENSE = "CC0-1.0"
+LICENSE = "Apache-2.0"
 _HELDOUT_LESSON_SHARE = 0.02
 """Held-out lessons, for perplexity, as a part of the lessons."""
 

@@ -44,46 +44,68 @@ def fields_of(scene: Scene) -> dict[str, object]:
     }  # fmt: skip
 
 
-def paragraph(scene: Scene, *groups: tuple[Sequence[str], int]) -> str:
-    """Some sentences of each group, filled."""
-    fields = fields_of(scene)
-    chosen = [sentence for group, count in groups for sentence in scene.several(group, min(count, len(group)))]
-    return " ".join(chosen).format_map(fields)
+def paragraph(scene: Scene, *groups: tuple[Sequence[str], int], said: set[str] | None = None) -> str:
+    """Some sentences of each group, filled.
+
+    Args:
+        said: sentences that the page has had; they do not come again, and the new ones join them.
+    """
+    chosen: list[str] = []
+    for group, count in groups:
+        fresh = [sentence for sentence in group if sentence not in said] if said else group
+        chosen += scene.several(fresh, min(count, len(fresh)))
+    if said is not None:
+        said.update(chosen)
+    return " ".join(chosen).format_map(fields_of(scene))
 
 
 def write_lesson(scene: Scene, make: Make, topic: str, num_examples: int) -> Lesson:
     """A lesson about a topic with that many worked examples."""
     if topic == "korean":
         return _korean(scene, make, num_examples)
-    said = prose.PROSE[topic]
+    tell = prose.PROSE[topic]
+    said: set[str] = set()
+
+    def speak(*groups: tuple[Sequence[str], int]) -> Block:
+        return Block("paragraph", paragraph(scene, *groups, said=said))
+
     blocks = [
-        Block("title", scene.pick(said.titles).format_map(fields_of(scene))),
-        Block("paragraph", paragraph(scene, (prose.OPENINGS, scene.below(2)), (said.ideas, scene.between(2, 4)))),
+        Block("title", scene.pick(tell.titles).format(**fields_of(scene))),
+        speak((prose.OPENINGS, scene.below(2)), (tell.ideas, scene.between(2, 4))),
     ]
     if scene.chance(0.8):
-        blocks.append(Block("paragraph", paragraph(scene, (said.methods, scene.between(1, 3)))))
+        blocks.append(speak((tell.methods, scene.between(1, 3))))
     for number in range(num_examples):
         if number and scene.chance(0.3):
-            group = scene.pick((prose.BRIDGES, prose.BRIDGES, said.tips, said.methods, said.ideas))
-            blocks.append(Block("paragraph", paragraph(scene, (group, 1))))
+            blocks.append(speak((scene.pick((prose.BRIDGES, prose.BRIDGES, tell.tips, tell.methods, tell.ideas)), 1)))
         blocks.append(_example(make(scene, topic)))
     if scene.chance(0.7):
-        blocks.append(Block("paragraph", paragraph(scene, (said.tips, 1), (prose.CLOSINGS, scene.between(0, 1)))))
-    return Lesson(topic, "en", tuple(blocks))
+        blocks.append(speak((tell.tips, 1), (prose.CLOSINGS, 1)))
+    return Lesson(topic, "en", _filled(blocks))
 
 
 def _korean(scene: Scene, make: Make, num_examples: int) -> Lesson:
-    said = prose.KOREAN
+    tell = prose.KOREAN
+    said: set[str] = set()
+
+    def speak(*groups: tuple[Sequence[str], int]) -> Block:
+        return Block("paragraph", paragraph(scene, *groups, said=said))
+
     blocks = [
-        Block("title", scene.pick(said.titles)),
-        Block("paragraph", paragraph(scene, (said.ideas, scene.between(2, 3)), (said.methods, scene.between(1, 3)))),
+        Block("title", scene.pick(tell.titles)),
+        speak((tell.ideas, scene.between(2, 3)), (tell.methods, scene.between(1, 3))),
     ]
     for number in range(num_examples):
         if number and scene.chance(0.3):
-            blocks.append(Block("paragraph", paragraph(scene, (prose.KOREAN_BRIDGES, 1))))
+            blocks.append(speak((prose.KOREAN_BRIDGES, 1)))
         blocks.append(_example(make(scene, "korean")))
-    blocks.append(Block("paragraph", paragraph(scene, (said.tips, 1), (prose.KOREAN_CLOSINGS, 1))))
-    return Lesson("korean", "ko", tuple(blocks))
+    blocks.append(speak((tell.tips, 1), (prose.KOREAN_CLOSINGS, 1)))
+    return Lesson("korean", "ko", _filled(blocks))
+
+
+def _filled(blocks: list[Block]) -> tuple[Block, ...]:
+    """Without the paragraphs that found nothing new to say."""
+    return tuple(block for block in blocks if block.text)
 
 
 def _example(problem: Problem) -> Block:

@@ -14,17 +14,17 @@ TOPICS = tuple(prose.PROSE)
 
 
 def _lesson(scene: Scene, make: Make) -> Lesson:
-    return write_lesson(scene, make, scene.pick(TOPICS), scene.between(4, 8))
+    return write_lesson(scene, make, scene.pick(TOPICS), scene.between(6, 11))
 
 
 def _korean(scene: Scene, make: Make) -> Lesson:
-    return write_lesson(scene, make, "korean", scene.between(5, 9))
+    return write_lesson(scene, make, "korean", scene.between(6, 11))
 
 
 def _worksheet(scene: Scene, make: Make) -> Lesson:
     """All questions first, then all solutions."""
     topic = scene.pick([topic for topic in TOPICS if topic != "python"])
-    problems = [make(scene, topic) for _ in range(scene.between(4, 7))]
+    problems = [make(scene, topic) for _ in range(scene.between(5, 8))]
     blocks = [
         Block("title", scene.pick(said.WORKSHEET_TITLES).format_map(fields_of(scene))),
         Block("paragraph", paragraph(scene, (said.WORKSHEET_INTROS, 2), (prose.PROSE[topic].methods, 1))),
@@ -53,7 +53,7 @@ def _encyclopaedia(scene: Scene, make: Make) -> Lesson:
         Block("heading", scene.pick(("Questions", "Test yourself", "In school"))),
         Block("paragraph", _sentences(scene, said.ARTICLE_CLOSINGS, 2, fields)),
     ]
-    for _ in range(scene.between(3, 5)):
+    for _ in range(scene.between(4, 7)):
         problem = make(scene, "science" if scene.chance(0.7) else "cause")
         blocks.append(Block("example", problem.question, problem.solution))
     return Lesson("science", "en", tuple(blocks))
@@ -69,7 +69,7 @@ def _howto(scene: Scene, make: Make) -> Lesson:
         Block("heading", scene.pick(("What to do", "The steps", "Step by step"))),
         Block("items", "\n".join(scene.several(tell.methods, min(3, len(tell.methods)))).format_map(fields)),
     ]
-    for _ in range(scene.between(3, 6)):
+    for _ in range(scene.between(5, 9)):
         problem = make(scene, topic)
         blocks.append(Block("example", problem.question, problem.solution))
     blocks.append(Block("paragraph", paragraph(scene, (tell.tips, 2), (prose.CLOSINGS, 1))))
@@ -80,12 +80,14 @@ def _qa(scene: Scene, make: Make) -> Lesson:
     """A forum: somebody asks, somebody else answers."""
     topic = scene.pick(TOPICS)
     blocks = [Block("title", scene.pick(said.QA_TITLES).format(task=scene.pick(said.TASKS[topic])))]
-    for _ in range(scene.between(3, 5)):
+    used: set[str] = set()
+    for _ in range(scene.between(4, 6)):
         problem = make(scene, topic)
+        told = paragraph(scene, (said.QA_ANSWER, 1), (prose.PROSE[topic].methods, 1), said=used)
         blocks += [
-            Block("paragraph", paragraph(scene, (said.QA_ASK, 1))),
+            Block("paragraph", paragraph(scene, (said.QA_ASK, 1), said=used)),
             Block("example", problem.question, problem.solution),
-            Block("paragraph", paragraph(scene, (said.QA_ANSWER, 1), (prose.PROSE[topic].methods, 1))),
+            Block("paragraph", told),
         ]
     blocks.append(Block("paragraph", paragraph(scene, (said.QA_THANKS, 2))))
     return Lesson(topic, "en", tuple(blocks))
@@ -115,14 +117,14 @@ def _story(scene: Scene, make: Make) -> Lesson:
             f"Then the {item} is in the {places[2]}. So the {item} is in the {places[2]}.\nAnswer: {places[2]}",
         ),
     ]
-    for _ in range(scene.between(2, 4)):
+    for _ in range(scene.between(3, 6)):
         problem = make(scene, "stories")
         blocks.append(Block("example", problem.question, problem.solution))
     return Lesson("stories", "en", tuple(blocks))
 
 
 def _tutorial(scene: Scene, make: Make) -> Lesson:
-    return write_lesson(scene, make, "python", scene.between(5, 8))
+    return write_lesson(scene, make, "python", scene.between(7, 11))
 
 
 def _dialogue(scene: Scene, make: Make) -> Lesson:
@@ -136,13 +138,13 @@ def _dialogue(scene: Scene, make: Make) -> Lesson:
         Block("paragraph", f"{y}: {paragraph(scene, (said.PUPIL, 1))}"),
         Block("paragraph", f"{x}: {paragraph(scene, (tell.methods, 2))}"),
     ]
-    for _ in range(scene.between(4, 6)):
+    used: set[str] = set()
+    for _ in range(scene.between(5, 7)):
         problem = make(scene, topic)
+        praise = paragraph(scene, (said.TEACHER, 1), (tell.tips, 1 if scene.chance(0.3) else 0), said=used)
         blocks += [
             Block("example", f"{x}: {problem.question}", f"{y}: {problem.solution}"),
-            Block(
-                "paragraph", f"{x}: {paragraph(scene, (said.TEACHER, 1), (tell.tips, 1 if scene.chance(0.3) else 0))}"
-            ),
+            Block("paragraph", f"{x}: {praise or 'Right.'}"),
         ]
     return Lesson(topic, "en", tuple(blocks))
 

@@ -46,7 +46,7 @@ def _subtract(scene: Scene) -> Problem:
 
 def _two_step(scene: Scene) -> Problem:
     def draw() -> tuple[int, int, int]:
-        a, b = easy(scene, limit=60)
+        a, b = easy(scene, limit=40)
         return a, b, scene.between(2, min(a + b - 1, 12))
 
     a, b, c = scene.numbers("two_step", draw, ordered=True)
@@ -55,7 +55,7 @@ def _two_step(scene: Scene) -> Problem:
     fields = {"x": x, "y": y, "z": z, "a": scene.say(a), "b": scene.say(b), "c": scene.say(c), **things}
     question, template = scene.write("two_step", templates.TWO_STEP, scene.frame(templates.TWO_STEP), fields)
     thing = things["things"]
-    steps = f"{x} has {a} {thing}. {x} gets {b} more {thing}. {added(a, b)} {c} {thing} go away. {taken(a + b, c)}"
+    steps = f"{x} has {a} {thing}. {x} gets {b} more. {added(a, b)} {c} go away. {taken(a + b, c)}"
     right = a + b - c
     wrong = slip(scene, right, a + b + c)
     return Problem("arithmetic", "two_step", question, steps, str(right), wrong, template, ("two_step", (a, b, c)))

@@ -80,31 +80,29 @@ def _syllogism(scene: Scene) -> Problem:
     kind, other = scene.several(_KINDS if scene.chance(0.6) else _REAL_KINDS, 2)
     item, x = scene.names(2)
     yes = scene.chance(0.5)
+    answer, wrong = ("yes", "no") if yes else ("no", "yes")
     every = "every" if yes else "no"
     fields = {
         "x": x, "item": item, "kind": kind, "other": other, "Every": every.capitalize(), "every": every,
     }  # fmt: skip
     question, template = scene.write("syllogism", templates.SYLLOGISM, scene.frame(templates.SYLLOGISM), fields)
-    steps = (
-        f"{item} is a {kind}. {every.capitalize()} {kind} is a {other}. So {item} is {'' if yes else 'not '}a {other}."
-    )
-    return Problem("logic", "syllogism", question, steps, "yes" if yes else "no", "no" if yes else "yes", template)
+    follows = "is" if yes else "is not"
+    steps = f"{item} is a {kind}. {every.capitalize()} {kind} is a {other}. So {item} {follows} a {other}: {answer}."
+    return Problem("logic", "syllogism", question, steps, answer, wrong, template)
 
 
 def _condition(scene: Scene) -> Problem:
     state, other = scene.several(_WEATHER, 2)
     yes = scene.chance(0.5)
+    answer, wrong = ("yes", "no") if yes else ("no", "yes")
     now = state if yes else other
     x, y = scene.names(2)
     place = scene.pick(PLACES)
     fields = {"x": x, "y": y, "place": place, "state": state, "now": now}
     question, template = scene.write("condition", templates.CONDITION, scene.frame(templates.CONDITION), fields)
     check = f"{now} is {state}" if yes else f"{now} is not {state}"
-    steps = (
-        f"{x} needs it {state} for the {place}. It is {now}. {check.capitalize()}. "
-        f"So {x} {'goes' if yes else 'does not go'}."
-    )
-    return Problem("logic", "condition", question, steps, "yes" if yes else "no", "no" if yes else "yes", template)
+    steps = f"{x} needs it {state} for the {place}. It is {now}. {check.capitalize()}: {answer}."
+    return Problem("logic", "condition", question, steps, answer, wrong, template)
 
 
 def _elimination(scene: Scene) -> Problem:

@@ -204,7 +204,7 @@ EFFECTS = (
             {x} lets go of the {thing} in a strong wind.
             A strong wind takes the {thing} of {x}.
             {x} holds the {thing} loosely, and a storm comes.
-            The {thing} of {x} lies on the open hill in a storm.
+            The {thing} of {x} lies on the hill in a storm.
             {x} opens the window in a storm beside the {thing}.
         """),
         lines("""

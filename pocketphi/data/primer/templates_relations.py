@@ -117,7 +117,7 @@ COMPARE = Patterns(
         """),
         "height_least": lines("""
             Name the lower one.
-            Who is not so far up but lower?
+            Who is not as high but lower?
         """),
         "points": lines("""
             The score of {x} is {a} points.
@@ -125,7 +125,7 @@ COMPARE = Patterns(
         """),
         "points_most": lines("""
             Name the one with more points.
-            To whom goes the prize for more points?
+            Who gets the prize for more points?
         """),
         "points_least": lines("""
             Name the one with fewer points.

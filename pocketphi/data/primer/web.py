@@ -56,7 +56,8 @@ class _Web:
 
     def add(self, site: html.Site, page: Page, label: str, kind: str, **more: object) -> str:
         """Take a page; its address."""
-        url = f"http://{site.host}/{kind.replace('_', '-')[:1]}{self.pages:06d}.html"
+        # The address says nothing of the kind: filters may look at it.
+        url = f"http://{site.host}/{site.menu[self.pages % len(site.menu)].lower().replace(' ', '-')}/{self.pages}.html"
         self.record(url, page)
         size = len(page.body)
         if label == "good":
