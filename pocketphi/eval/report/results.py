@@ -32,8 +32,8 @@ def accuracy_section(run: Run) -> Section | None:
         tag(
             "p",
             "None of these questions was seen in training: numbers and names are new in all of them. Some are told in "
-            "sentences that training used, others in sentences that occur nowhere else. An answer counts if what stands "
-            "after “Answer:” is exactly right.",
+            "sentences that training used, others in sentences that occur nowhere else. An answer counts if what "
+            "stands after “Answer:” is exactly right.",
         ),
         figure(
             lambda width: stages(columns, scores, baselines, width),
