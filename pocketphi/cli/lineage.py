@@ -73,7 +73,9 @@ def _tree(
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
     for key, value in values.items():
-        if isinstance(value, Mapping) and value:
+        if isinstance(value, list) and any(isinstance(item, Mapping) for item in value):
+            yield from _flat({str(index): item for index, item in enumerate(value)}, f"{prefix}{key}.")
+        elif isinstance(value, Mapping) and value:
             yield from _flat(value, f"{prefix}{key}.")
         else:
             yield prefix + key, f"{value:.6g}" if isinstance(value, float) else json_format.dumps(value)

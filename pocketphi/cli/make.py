@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pocketphi.cli.options import Group
+from pocketphi.cli.report import notice
 
 if TYPE_CHECKING:
     from pocketphi.recipe import Recipe
@@ -81,12 +82,14 @@ def curate(
 
     if out is None or data or set_:
         raise UsageError("folders are curated into a directory of their own: give --out, and neither --data nor --set")
-    from pocketphi.cli.watch import one_stage
+    from pocketphi.cli.watch import funnel, one_stage
     from pocketphi.data.curate import curate as curate_pages
     from pocketphi.recipe import Curate
 
     with one_stage("corpus") as progress:
         corpus = curate_pages(Curate(), None, sources, out, seed=1, progress=progress)
+    for line in funnel(corpus):
+        notice(line)
     print(corpus.path)
 
 

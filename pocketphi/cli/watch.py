@@ -99,6 +99,13 @@ def headline(artifact: Artifact) -> str:
     return figures({name: value for name, value in found.items() if value is not None})
 
 
+def funnel(corpus: Artifact) -> Iterator[str]:
+    """What each step of curation dropped, and why."""
+    for step in corpus.summary["funnel"]:
+        why = ", ".join(f"{reason} {count:,}" for reason, count in sorted(step["reasons"].items()))
+        yield f"{step['step']:22} {step['kept']:>9,} kept {step['dropped']:>9,} dropped  {why}".rstrip()
+
+
 def figures(values: Mapping[str, Any]) -> str:
     """Figures in one line: `loss 2.31, tokens/s 51,200`."""
     return ", ".join(f"{name.replace('_', ' ')} {_figure(value)}" for name, value in values.items())
