@@ -60,8 +60,8 @@ class Curate(Table):
     """Bands of them; documents that agree in a whole band are compared."""
     min_similarity: Fraction = 0.7
     """Estimated Jaccard similarity from which two documents are duplicates."""
-    min_education: float = 2.0
-    """Educational value (0 to 5) that a page needs."""
+    min_education: Annotated[float, Field(ge=0.0, le=5.0)] = 3.0
+    """Educational value (0 to 5) that a page needs; 3 is FineWeb-Edu's threshold."""
     best_fraction: Fraction = 0.3
     """Part of the kept pages, by educational value, that phase 2 reads instead of phase 1."""
     runner: Literal["native", "ray"] = "native"
@@ -196,8 +196,12 @@ class Quantize(Table):
     """Rounding to a `.pocket` file."""
 
     group: Literal[32, 64, 128] = 64
+    """Weights that share a scale."""
     embedding_bits: Literal[4, 8, "measured"] = "measured"
-    """Embedding and head: 8 bits where the measured sensitivity asks for it."""
+    """Embedding and head: measured like all others, or as it says here."""
+    max_divergence: Positive = 0.01
+    """Nats per token that rounding may cost, where calibration text measures it: the matrices that cost most per
+    weight get 8 bits until it is met."""
 
 
 class Cluster(Table):

@@ -33,8 +33,6 @@ from pocketphi.packing import (
 EMBEDDING = "model.embed_tokens.weight"
 Form = tuple[WeightFormat, int]
 """A format and its group."""
-Rounding = Callable[[npt.NDArray[np.float32], int, int, bool], Grid]
-"""Weights (rows, columns), bits, group and whether groups have a minimum, to a grid: as `round_to_nearest`."""
 
 _CHUNK_WEIGHTS = 1 << 22
 """Weights that are held as float32 at a time."""
@@ -46,7 +44,6 @@ def pack_source(
     form_of: Callable[[str, Sequence[Matrix]], Form],
     *,
     where: str,
-    rounding: Rounding = round_to_nearest,
     progress: Callable[[int, int], None] | None = None,
 ) -> Iterator[tuple[str, PackedTensor]]:
     """Every weight of a model, for `write_pocket`.
@@ -55,7 +52,6 @@ def pack_source(
         form_of: the form of a fused matrix, by its name and parts; F32 stands for 16 bits of whichever kind
             fits the values.
         where: names the source in errors.
-        rounding: used for parts that have more bits than their form.
         progress: called with weights done and weights in all.
 
     Raises:
@@ -70,12 +66,17 @@ def pack_source(
         else:
             form, is_gate_up = form_of(name, parts), name.endswith(".gate_up_proj.weight")
             if form[0].is_quantized:
-                yield name, _pack_grid(parts, form, is_gate_up, rounding, where)
+                yield name, _pack_grid(parts, form, is_gate_up, where)
             else:
                 yield name, _pack_half(parts, form, is_gate_up, where)
         done += rows * cols
         if progress is not None:
             progress(done, total)
+
+
+def class_of(name: str) -> str:
+    """`model.layers.3.mlp.down_proj.weight` is of class `down_proj`."""
+    return name.split(".")[-2]
 
 
 def choose_form(forms: Sequence[Form], bits: int | None = None, group: int = 64) -> Form:
@@ -125,7 +126,7 @@ def widen(grid: Grid, form: Form) -> Grid:
     )
 
 
-def _pack_grid(parts: Sequence[Matrix], form: Form, is_gate_up: bool, rounding: Rounding, where: str) -> PackedTensor:
+def _pack_grid(parts: Sequence[Matrix], form: Form, is_gate_up: bool, where: str) -> PackedTensor:
     kind, group = form
     grids = []
     for part in parts:
@@ -133,7 +134,7 @@ def _pack_grid(parts: Sequence[Matrix], form: Form, is_gate_up: bool, rounding: 
             [widen(naming(where, part.grid), form)]
             if part.form[0].bits <= kind.bits
             else [
-                rounding(finite_floats(part, rows, where), kind.bits, group, kind.has_minimum)
+                round_to_nearest(finite_floats(part, rows, where), kind.bits, group, kind.has_minimum)
                 for rows in chunks_of(part)
             ]
         )

@@ -1,17 +1,21 @@
 """Squeeze a checkpoint into one `.pocket` file that chats: 4-bit weights, 8 bits where it shows.
 
-Every matrix is rounded to the nearest point of a 4-bit grid (`quant.rtn`), with a minimum per group where the
-measured error says that it pays. Embedding and head are the exception. A tied embedding is both at once, one
-8-bit tensor: its error would enter every logit. Untied ones get 8 bits if measuring asks for it: if rounding a
-weight of theirs to 4 bits costs more divergence than rounding the average weight of the layers
-(`quant.sensitivity`). Without calibration text nothing is measured, and untied ones get 4 bits.
+Every matrix is rounded to the nearest point of a 4-bit grid, with a minimum per group where the measured error
+says that it pays (`quant.rtn`). With calibration text, the loss is measured too (`quant.sensitivity`): as long as
+the rounded model diverges from the checkpoint by more than `max_divergence`, the class of matrices that costs most
+per weight gets 8 bits. In small models that is the embedding, which is the head as well where the two are tied,
+and then the projection that attention starts from.
+
+Without calibration text a tied embedding gets 8 bits, because its error would enter every logit, and all else 4.
 
 The checkpoint is mapped and streamed: memory holds one tensor, so the report's sizes need no more than that.
 Only measuring loads the model.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,29 +29,31 @@ from pocketphi.formats.files import sha256_of
 from pocketphi.formats.folder_source import open_folder_source
 from pocketphi.formats.pocket import write_pocket
 from pocketphi.formats.source import Matrix, Source, chat_settings
-from pocketphi.packing import WeightFormat, packed_bytes
-from pocketphi.quant.pack import EMBEDDING, Form, finite_floats, pack_source
-from pocketphi.quant.rtn import pays_minimum, round_best
+from pocketphi.packing import packed_bytes
+from pocketphi.quant.pack import EMBEDDING, Form, class_of, finite_floats, pack_source
+from pocketphi.quant.rtn import best_form, rounded, sample_step
 from pocketphi.recipe import Quantize, settings_of
 
 MODEL_FILE = "model.pocket"
 HEAD = "lm_head.weight"
-_SAMPLE_WEIGHTS = 1 << 19
-"""Weights of a matrix that decide on its minimum."""
 _FIGURES = 3
 """Digits of a measured divergence that are recorded: those that every machine agrees on."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """How many bits embedding and head get, and why."""
+    """Which classes of matrices get 8 bits, and why."""
 
-    bits: Mapping[str, int]
-    """By tensor name; what is not in it gets 4."""
+    wide: frozenset[str]
+    """`down_proj`, `embed_tokens`, ...; all others get 4 bits."""
     divergence: Mapping[str, float] = field(default_factory=dict)
-    """Nats per token that rounding a class of matrices to 4 bits costs, all else as it was; empty if not measured."""
+    """Nats per token that rounding one class to 4 bits costs, all else as it was; empty if not measured."""
     total: float | None = None
     """What the whole plan costs."""
+
+    def bits(self, name: str) -> int:
+        """Of a matrix, by its published name."""
+        return 8 if class_of(name) in self.wide else 4
 
 
 def quantize(
@@ -65,7 +71,7 @@ def quantize(
     Args:
         checkpoint: a finished stage, or any model folder that `pocketphi import` reads.
         seed: recorded only; rounding to nearest draws nothing.
-        calibration: text that the model should read well; what `embedding_bits = "measured"` measures on.
+        calibration: text that the model should read well, to measure on.
         parents: where the calibration text is from.
         progress: in weights.
 
@@ -88,7 +94,9 @@ def quantize(
         forms: dict[str, Form] = {}
 
         def form_of(name: str, parts: Sequence[Matrix]) -> Form:
-            forms[name] = choose_form(parts, plan.bits.get(name, 4), table.group, where)
+            step = sample_step(sum(part.shape[0] * part.shape[1] for part in parts))
+            sample = np.concatenate([finite_floats(part, slice(None, None, step), where) for part in parts])
+            forms[name] = best_form(sample, plan.bits(name), table.group)
             return forms[name]
 
         write_pocket(
@@ -101,7 +109,6 @@ def quantize(
                 source,
                 form_of,
                 where=where,
-                rounding=round_best,
                 progress=lambda done, total: progress(done, total, {}),
             ),
         )
@@ -110,59 +117,51 @@ def quantize(
 
 
 def make_plan(table: Quantize, source: Source, folder: Path, calibration: Iterable[str] | None) -> Plan:
-    """Decide on the bits of embedding and head."""
-    tied = source.config.tie_word_embeddings
-    wide = [EMBEDDING] if tied else [EMBEDDING, HEAD]
-    if table.embedding_bits != "measured":
-        return Plan(bits=dict.fromkeys(wide, table.embedding_bits))
-    if calibration is None:
-        return Plan(bits={EMBEDDING: 8} if tied else {})
-    return _measure(table, source, folder, calibration, wide)
+    """Decide which classes of matrices get 8 bits."""
+    outer = {class_of(EMBEDDING)} if source.config.tie_word_embeddings else {class_of(EMBEDDING), class_of(HEAD)}
+    if table.embedding_bits == "measured":
+        fixed, wide = set(), set()
+    else:
+        fixed, wide = outer, outer if table.embedding_bits == 8 else set()
+    if calibration is not None:
+        return _measure(table, source, folder, calibration, fixed, wide)
+    if table.embedding_bits == "measured" and source.config.tie_word_embeddings:
+        wide = outer
+    return Plan(wide=frozenset(wide))
 
 
-def choose_form(parts: Sequence[Matrix], bits: int, group: int, where: str) -> Form:
-    """The format of a fused matrix at these bits: with a minimum if its weights, by a sample of rows, repay it."""
-    step = max(1, sum(part.shape[0] * part.shape[1] for part in parts) // _SAMPLE_WEIGHTS)
-    sample = np.concatenate([finite_floats(part, slice(None, None, step), where) for part in parts])
-    return WeightFormat(f"q{bits}{'m' if _takes_minimum(sample, bits, group) else ''}"), group
-
-
-def _measure(table: Quantize, source: Source, folder: Path, calibration: Iterable[str], wide: Sequence[str]) -> Plan:
+def _measure(
+    table: Quantize,
+    source: Source,
+    folder: Path,
+    calibration: Iterable[str],
+    fixed: AbstractSet[str],
+    wide: AbstractSet[str],
+) -> Plan:
+    """Give 8 bits to one class after the other until the divergence is low enough. Those in `fixed` stay."""
     from pocketphi.model.checkpoint import load_checkpoint  # measuring alone needs torch
-    from pocketphi.quant.sensitivity import Divergence, calibration_tokens, class_of
+    from pocketphi.quant.sensitivity import Divergence, calibration_tokens
 
-    config = source.config
-    model = load_checkpoint(folder).eval()
-    divergence = Divergence(model, calibration_tokens(calibration, source.tokenizer, config.vocab_size))
-    bits: dict[str, int] = {}
+    shapes = {name: shape for name, shape in expected_tensors(source.config).items() if shape[0] > 1}
+    sizes: Counter[str] = Counter()
+    for name, (rows, cols) in shapes.items():
+        sizes[class_of(name)] += rows * cols
+    tokens = calibration_tokens(calibration, source.tokenizer, source.config.vocab_size)
+    divergence = Divergence(load_checkpoint(folder), tokens)
 
-    def rounded(name: str, weights: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        width = bits.get(name, 4)
-        minimum = _takes_minimum(weights[:: max(1, weights.size // _SAMPLE_WEIGHTS)], width, table.group)
-        return round_best(weights, width, table.group, minimum).dequantize()
+    def rounding(plan: Plan) -> Callable[[str, npt.NDArray[np.float32]], npt.NDArray[np.float32]]:
+        def apply(name: str, weights: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+            form = best_form(weights[:: sample_step(weights.size)], plan.bits(name), table.group)
+            return rounded(weights, form)
 
-    found = divergence.by_class(rounded)
-    sizes: dict[str, int] = {}
-    for name, (rows, cols) in expected_tensors(config).items():
-        if rows > 1:
-            sizes[class_of(name)] = sizes.get(class_of(name), 0) + rows * cols
-    outer = [class_of(name) for name in wide]
-    inner = [kind for kind in found if kind not in outer]
-    average = sum(found[kind] for kind in inner) / sum(sizes[kind] for kind in inner)
-    for name in wide:
-        kind = class_of(name)
-        if config.tie_word_embeddings or found[kind] / sizes[kind] > average:
-            bits[name] = 8
-    matrices = [name for name, (rows, _) in expected_tensors(config).items() if rows > 1]
-    return Plan(
-        bits=bits,
-        divergence={kind: _recorded(value) for kind, value in found.items()},
-        total=_recorded(divergence.of(rounded, matrices)),
-    )
+        return apply
 
-
-def _takes_minimum(sample: npt.NDArray[np.float32], bits: int, group: int) -> bool:
-    return bits == 4 and pays_minimum(sample, bits, group)
+    found = divergence.by_class(rounding(Plan(wide=frozenset())))
+    by_cost = sorted(sizes.keys() - fixed, key=lambda kind: (found[kind] / sizes[kind], kind))
+    plan = Plan(wide=frozenset(wide))
+    while (total := divergence.of(rounding(plan), shapes)) > table.max_divergence and by_cost:
+        plan = Plan(wide=plan.wide | {by_cost.pop()})
+    return replace(plan, divergence={kind: _recorded(value) for kind, value in found.items()}, total=_recorded(total))
 
 
 def _recorded(value: float) -> float:

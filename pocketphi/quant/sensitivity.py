@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from pocketphi.errors import UserError
 from pocketphi.model.decoder import Decoder
+from pocketphi.quant.pack import class_of
 from pocketphi.tokenizer import Tokenizer
 
 Round = Callable[[str, npt.NDArray[np.float32]], npt.NDArray[np.float32]]
@@ -22,14 +23,9 @@ Round = Callable[[str, npt.NDArray[np.float32]], npt.NDArray[np.float32]]
 
 LENGTH = 256
 """Tokens of a calibration sequence."""
-_MAX_POSITIONS = 4096
+_MAX_POSITIONS = 2048
 _MAX_LOGITS = 1 << 26
 """Numbers of the reference distribution that are held in memory."""
-
-
-def class_of(name: str) -> str:
-    """`model.layers.3.mlp.down_proj.weight` is of class `down_proj`."""
-    return name.split(".")[-2]
 
 
 def calibration_tokens(texts: Iterable[str], tokenizer: Tokenizer, vocab_size: int) -> Tensor:
