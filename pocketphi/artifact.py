@@ -223,12 +223,12 @@ def open_artifact(path: Path, kind: str | None = None) -> Artifact:
 
 
 def find_artifact(out: Path) -> Artifact | None:
-    """What is finished at `out`, after completing a replacement that a kill cut short; None if nothing is.
+    """What is finished at `out`, after tidying up what a kill left half done; None if nothing is.
 
     Raises:
         UserError: it is damaged, or another process is making it.
     """
-    if scratch_path(out).exists() or _beside(out, _ASIDE_SUFFIX).exists():
+    if any(_beside(out, suffix).exists() for suffix in (_SCRATCH_SUFFIX, _ASIDE_SUFFIX, _LOCK_SUFFIX)):
         with exclusive(_beside(out, _LOCK_SUFFIX), f"`{out}` is being made by another process"), _writing(out):
             _settle(out)
     return open_artifact(out) if is_artifact(out) else None

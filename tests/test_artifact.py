@@ -219,6 +219,8 @@ def test_a_kill_at_any_step_loses_neither_result(tmp_path: Path, had_older: bool
         finished = subprocess.run(command).returncode == 0
         found = find_artifact(out)
         assert found is not None or not had_older
+        if out.parent.exists():
+            assert set(beside(out)) <= {"out", "out.partial"}, "only what the next writer clears is left"
         if found is not None:
             verify_artifact(found)
             seen.add((out / "folder" / "text.txt").read_text())
