@@ -74,11 +74,6 @@ def pack_source(
             progress(done, total)
 
 
-def class_of(name: str) -> str:
-    """`model.layers.3.mlp.down_proj.weight` is of class `down_proj`."""
-    return name.split(".")[-2]
-
-
 def choose_form(forms: Sequence[Form], bits: int | None = None, group: int = 64) -> Form:
     """The smallest format that holds all parts of a fused matrix, after rounding those with more than `bits`.
 

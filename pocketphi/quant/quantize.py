@@ -4,7 +4,7 @@ Every matrix is rounded to the nearest point of a 4-bit grid, with a minimum per
 says that it pays (`quant.rtn`). With calibration text, the loss is measured too (`quant.sensitivity`): as long as
 the rounded model diverges from the checkpoint by more than `max_divergence`, the class of matrices that costs most
 per weight gets 8 bits. In small models that is the embedding, which is the head as well where the two are tied,
-and then the projection that attention starts from.
+and then the first layer's.
 
 Without calibration text a tied embedding gets 8 bits, because its error would enter every logit, and all else 4.
 
@@ -12,10 +12,9 @@ The checkpoint is mapped and streamed: memory holds one tensor, so the report's 
 Only measuring loads the model.
 """
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +29,8 @@ from pocketphi.formats.folder_source import open_folder_source
 from pocketphi.formats.pocket import write_pocket
 from pocketphi.formats.source import Matrix, Source, chat_settings
 from pocketphi.packing import packed_bytes
-from pocketphi.quant.pack import EMBEDDING, Form, class_of, finite_floats, pack_source
-from pocketphi.quant.rtn import best_form, rounded, sample_step
+from pocketphi.quant.pack import EMBEDDING, Form, finite_floats, pack_source
+from pocketphi.quant.rtn import best_form, class_of, rounded, sample_step
 from pocketphi.recipe import Quantize, settings_of
 
 MODEL_FILE = "model.pocket"
@@ -44,16 +43,12 @@ _FIGURES = 3
 class Plan:
     """Which classes of matrices get 8 bits, and why."""
 
-    wide: frozenset[str]
-    """`down_proj`, `embed_tokens`, ...; all others get 4 bits."""
+    wide: frozenset[str] = frozenset()
+    """By `class_of`; all others get 4 bits."""
     divergence: Mapping[str, float] = field(default_factory=dict)
     """Nats per token that rounding one class to 4 bits costs, all else as it was; empty if not measured."""
     total: float | None = None
     """What the whole plan costs."""
-
-    def bits(self, name: str) -> int:
-        """Of a matrix, by its published name."""
-        return 8 if class_of(name) in self.wide else 4
 
 
 def quantize(
@@ -96,7 +91,8 @@ def quantize(
         def form_of(name: str, parts: Sequence[Matrix]) -> Form:
             step = sample_step(sum(part.shape[0] * part.shape[1] for part in parts))
             sample = np.concatenate([finite_floats(part, slice(None, None, step), where) for part in parts])
-            forms[name] = best_form(sample, plan.bits(name), table.group)
+            kind = class_of(name, source.config.num_hidden_layers)
+            forms[name] = best_form(sample, 8 if kind in plan.wide else 4, table.group)
             return forms[name]
 
         write_pocket(
@@ -118,7 +114,7 @@ def quantize(
 
 def make_plan(table: Quantize, source: Source, folder: Path, calibration: Iterable[str] | None) -> Plan:
     """Decide which classes of matrices get 8 bits."""
-    outer = {class_of(EMBEDDING)} if source.config.tie_word_embeddings else {class_of(EMBEDDING), class_of(HEAD)}
+    outer = {"embed_tokens"} if source.config.tie_word_embeddings else {"embed_tokens", "lm_head"}
     if table.embedding_bits == "measured":
         fixed, wide = set(), set()
     else:
@@ -142,26 +138,31 @@ def _measure(
     from pocketphi.model.checkpoint import load_checkpoint  # measuring alone needs torch
     from pocketphi.quant.sensitivity import Divergence, calibration_tokens
 
-    shapes = {name: shape for name, shape in expected_tensors(source.config).items() if shape[0] > 1}
-    sizes: Counter[str] = Counter()
-    for name, (rows, cols) in shapes.items():
-        sizes[class_of(name)] += rows * cols
+    layers = source.config.num_hidden_layers
+    matrices = {name: rows * cols for name, (rows, cols) in expected_tensors(source.config).items() if rows > 1}
+    classes: dict[str, list[str]] = {}
+    for name in matrices:
+        classes.setdefault(class_of(name, layers), []).append(name)
     tokens = calibration_tokens(calibration, source.tokenizer, source.config.vocab_size)
     divergence = Divergence(load_checkpoint(folder), tokens)
 
-    def rounding(plan: Plan) -> Callable[[str, npt.NDArray[np.float32]], npt.NDArray[np.float32]]:
-        def apply(name: str, weights: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-            form = best_form(weights[:: sample_step(weights.size)], plan.bits(name), table.group)
-            return rounded(weights, form)
+    def cost(names: Iterable[str], wide: AbstractSet[str]) -> float:
+        def rounding(name: str, weights: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+            bits = 8 if class_of(name, layers) in wide else 4
+            return rounded(weights, best_form(weights[:: sample_step(weights.size)], bits, table.group))
 
-        return apply
+        return divergence.of(rounding, names)
 
-    found = divergence.by_class(rounding(Plan(wide=frozenset())))
-    by_cost = sorted(sizes.keys() - fixed, key=lambda kind: (found[kind] / sizes[kind], kind))
-    plan = Plan(wide=frozenset(wide))
-    while (total := divergence.of(rounding(plan), shapes)) > table.max_divergence and by_cost:
-        plan = Plan(wide=plan.wide | {by_cost.pop()})
-    return replace(plan, divergence={kind: _recorded(value) for kind, value in found.items()}, total=_recorded(total))
+    found = {kind: cost(names, frozenset()) for kind, names in classes.items()}
+    per_weight = {kind: found[kind] / sum(matrices[name] for name in names) for kind, names in classes.items()}
+    waiting = sorted(classes.keys() - fixed, key=lambda kind: (per_weight[kind], kind))
+    while (total := cost(matrices, wide)) > table.max_divergence and waiting:
+        wide = wide | {waiting.pop()}
+    return Plan(
+        wide=frozenset(wide),
+        divergence={kind: _recorded(value) for kind, value in found.items()},
+        total=_recorded(total),
+    )
 
 
 def _recorded(value: float) -> float:

@@ -21,6 +21,19 @@ def best_form(weights: npt.NDArray[np.float32], bits: int, group: int) -> Form:
     return WeightFormat(f"q{bits}{'m' if bits == 4 and pays_minimum(weights, bits, group) else ''}"), group
 
 
+def class_of(name: str, num_layers: int) -> str:
+    """What a matrix is measured with: `embed_tokens`, `first.qkv_proj`, `inner.down_proj`, `last.o_proj`, ...
+
+    The first and the last layer stand apart: rounding them costs several times what it costs inside.
+    """
+    parts = name.split(".")
+    if "layers" not in parts:
+        return parts[-2]
+    layer = int(parts[parts.index("layers") + 1])
+    place = "first" if layer == 0 else "last" if layer == num_layers - 1 else "inner"
+    return f"{place}.{parts[-2]}"
+
+
 def sample_step(num_weights: int) -> int:
     """Every how many rows of a matrix are enough for `best_form`."""
     return max(1, num_weights // _SAMPLE_WEIGHTS)

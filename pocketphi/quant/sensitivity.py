@@ -1,11 +1,10 @@
-"""How much it hurts to round one kind of matrix: the KL divergence to the model as it was, on calibration text.
+"""How much it hurts to round some matrices: the KL divergence to the model as it was, on calibration text.
 
-Everything else stays as it is while the matrices of one class (all `down_proj`, say, or the embedding) are
-rounded, so the figures say where bits are needed. They are nats per token, averaged over positions. The model
-runs in torch, in single precision, and must fit in memory.
+Everything else stays as it is meanwhile, so the figures say where bits are needed. They are nats per token,
+averaged over positions. The model runs in torch, in single precision, and must fit in memory.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 import numpy as np
@@ -15,7 +14,6 @@ from torch import Tensor, nn
 
 from pocketphi.errors import UserError
 from pocketphi.model.decoder import Decoder
-from pocketphi.quant.pack import class_of
 from pocketphi.tokenizer import Tokenizer
 
 Round = Callable[[str, npt.NDArray[np.float32]], npt.NDArray[np.float32]]
@@ -67,14 +65,6 @@ class Divergence:
                 changed = self._log_probabilities(row)
                 total += float((reference.exp() * (reference - changed)).sum(dim=-1).double().mean())
         return max(0.0, total / len(self._tokens))
-
-    def by_class(self, rounding: Round) -> Mapping[str, float]:
-        """The divergence of each class of matrices alone, by its name."""
-        classes: dict[str, list[str]] = {}
-        for name, weight in self.model.named_parameters():
-            if weight.dim() == 2:
-                classes.setdefault(class_of(name), []).append(name)
-        return {kind: self.of(rounding, names) for kind, names in classes.items()}
 
     @torch.inference_mode()
     def _log_probabilities(self, row: Tensor) -> Tensor:
