@@ -370,6 +370,7 @@ def test_thinning_keeps_the_mean_and_the_extremes(values: list[float], most: int
         (units.duration(8.24), "8.2 s"),
         (units.duration(754), "12 min 34 s"),
         (units.duration(7_384), "2 h 03 min"),
+        (units.percent(0.0001), "< 0.1 %"),
         (units.percent(0.0673), "6.7 %"),
         (units.percent(0.715), "72 %"),
         (units.percent(0.9996), "99.9 %"),

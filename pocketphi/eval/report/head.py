@@ -74,7 +74,7 @@ def _cards(run: Run, measured: Evaluation | None) -> Child:
         if (ended := measured.figures.get("ended_fraction")) is not None:
             cards.append(("of answers end by themselves", percent(ended), ""))
     if seconds := sum(seconds_of(run).values()):
-        cards.append(("from raw pages to a chat", duration(seconds), ""))
+        cards.append(("from raw pages to a chat" if "model" in run.stages else "so far", duration(seconds), ""))
     if not cards:
         return None
     return tag(

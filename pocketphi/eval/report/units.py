@@ -35,6 +35,8 @@ def duration(seconds: float) -> str:
 def percent(fraction: float) -> str:
     """`0.123` as `12 %`, with a decimal below ten and close to all."""
     shown = 100 * fraction
+    if 0 < shown < 0.05:
+        return f"< 0.1{NBSP}%"
     if 0 < shown < 9.95:
         return f"{shown:.1f}{NBSP}%"
     if 99 < shown < 100:
