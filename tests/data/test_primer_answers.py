@@ -9,7 +9,7 @@ import pytest
 from data.primer_reader import solve
 from pocketphi.data.primer.korean import HELDOUT_NAMES as HELDOUT_KOREAN_NAMES
 from pocketphi.data.primer.korean import ITEMS, NAMES, PLACES, THINGS, Noun
-from pocketphi.data.primer.problem import Problem, Scene, added, multiplied, taken
+from pocketphi.data.primer.problem import Problem, Scene, added, divided, multiplied, taken
 from pocketphi.data.primer.skills import SKILLS, TOPICS
 
 PROBLEMS = 250
@@ -48,15 +48,23 @@ def test_every_equation_in_the_steps_is_true(name: str) -> None:
         for left, right in _EQUATION.findall(problem.solution):
             found += 1
             assert eval(left.replace("x", "*")) == int(right), problem.solution
-    assert found or name not in {"add", "subtract", "two_step", "multiply", "korean_add"}
+        chain = re.search(r"\d+ [x/] (\d+): ((?:\d+ is \d+(?:, )?)+)", problem.solution)
+        for count, value in re.findall(r"(\d+) is (\d+)", chain[2]) if chain else []:
+            assert int(count) * int(chain[1]) == int(value), problem.solution
+    assert found or name not in {"add", "subtract", "two_step", "start", "korean_add"}
 
 
 def test_written_sums_are_right_for_all_small_numbers() -> None:
     for a in range(2, 100):
         for b in range(2, 100):
-            lines = [added(a, b), multiplied(min(a, 9), b)] + ([taken(a, b)] if a >= b else [])
+            lines = [added(a, b)] + ([taken(a, b)] if a >= b else [])
             for left, right in (pair for line in lines for pair in _EQUATION.findall(line)):
                 assert eval(left.replace("x", "*")) == int(right), lines
+
+
+def test_products_and_quotients_are_counted_up() -> None:
+    assert multiplied(3, 8) == "3 x 8: 1 is 8, 2 is 16, 3 is 24."
+    assert divided(24, 8) == "24 / 8: 1 is 8, 2 is 16, 3 is 24."
 
 
 def test_there_are_enough_patterns_and_the_held_out_ones_are_others() -> None:

@@ -1,14 +1,13 @@
 """Held-out questions, conversations to tune on, and preference pairs."""
 
 import re
-from collections.abc import Callable
 
 from pocketphi.chat import Conversation, Message, Preference
 from pocketphi.data.primer import korean
 from pocketphi.data.primer import templates_chat as chat
+from pocketphi.data.primer.lessons import Make
 from pocketphi.data.primer.problem import Problem, Scene
-from pocketphi.data.primer.protect import all_runs, runs
-from pocketphi.data.primer.skills import BY_TOPIC, SKILLS, draw_problem
+from pocketphi.data.primer.skills import SKILLS
 from pocketphi.data.primer.world import HELDOUT_NAMES
 from pocketphi.data.records import Question, Tier
 
@@ -50,24 +49,7 @@ def is_novel(problem: Problem) -> bool:
     return not _HELDOUT.isdisjoint(_WORD.findall(problem.question))
 
 
-def guarded(protected: frozenset[str], rejected: Callable[[], None]) -> Callable[[Scene, str | None], Problem]:
-    """A maker of problems that share no run of words with the protected ones; `rejected` hears of each that did."""
-
-    def make(scene: Scene, topic: str | None) -> Problem:
-        while True:
-            if topic is None:
-                problem = draw_problem(scene)
-            else:
-                skills = BY_TOPIC[topic]
-                problem = skills[0 if len(skills) == 1 else scene.below(len(skills))].write(scene)
-            if protected.isdisjoint(runs(problem.question)):
-                return problem
-            rejected()
-
-    return make
-
-
-def write_conversation(scene: Scene, make: Callable[[Scene, str | None], Problem]) -> Conversation:
+def write_conversation(scene: Scene, make: Make) -> Conversation:
     """An exercise, mostly of one turn; sometimes two in a row, or with a few polite words around it."""
     level = scene.rng.random()
     problem = make(scene, None)
@@ -93,7 +75,7 @@ def asked(scene: Scene, problem: Problem) -> str:
     return problem.question
 
 
-def write_preference(scene: Scene, make: Callable[[Scene, str | None], Problem]) -> tuple[Preference, str]:
+def write_preference(scene: Scene, make: Make) -> tuple[Preference, str]:
     """A pair, and what is wrong with the rejected answer."""
     problem = make(scene, None)
     flaw = scene.pick(chat.FLAWS)
@@ -122,8 +104,3 @@ def _with_wrong_end(problem: Problem) -> str:
     """The steps with a slip in the last place where the answer stands."""
     before, found, after = problem.steps.rpartition(problem.answer)
     return before + problem.wrong + after if found else problem.steps
-
-
-def heldout_runs(questions: list[tuple[Question, Problem]]) -> frozenset[str]:
-    """The runs of words that nothing else may share."""
-    return all_runs(problem.question for _, problem in questions)

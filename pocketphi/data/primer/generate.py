@@ -6,6 +6,7 @@ random stream of its own, so more web pages do not change the lessons.
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from itertools import accumulate
 from pathlib import Path
 from random import Random
@@ -14,14 +15,13 @@ from typing import Any
 from pocketphi.artifact import Artifact, Progress, no_progress, open_artifact, publish
 from pocketphi.chat import Conversation, Preference
 from pocketphi.data.primer.exercises import (
-    guarded,
-    heldout_runs,
     write_conversation,
     write_preference,
     write_questions,
 )
 from pocketphi.data.primer.lessons import Make, as_text, write_lesson
 from pocketphi.data.primer.problem import Scene
+from pocketphi.data.primer.protect import Guard
 from pocketphi.data.primer.skills import SKILLS, TOPICS
 from pocketphi.data.primer.web import write_web
 from pocketphi.data.records import (
@@ -69,28 +69,22 @@ def generate_primer(table: Primer, out: Path, *, seed: int, progress: Progress =
         save_questions(draft.path / "questions.jsonl", (question for question, _ in questions))
         report(0, {"part": "questions"})
 
-        rejected = Counter[str]()
-
-        def hear() -> None:
-            rejected["problems"] += 1
-
-        make = guarded(heldout_runs(questions), hear)
-        web = write_web(scene("web"), make, questions, draft.path, table.web_bytes, report)
-        lessons = _lessons(scene("lessons"), make, "lesson", table.lesson_bytes, report)
+        guard = Guard(question.question for question, _ in questions)
+        web = write_web(scene("web"), guard, questions, draft.path, table.web_bytes, report)
+        lessons = _lessons(scene("lessons"), guard, "lesson", table.lesson_bytes, report)
         lesson_counts = _save_lessons(draft.path / "lessons.jsonl", lessons)
         heldout_bytes = max(2_000, int(table.lesson_bytes * _HELDOUT_LESSON_SHARE))
-        free = guarded(frozenset(), hear)
-        heldout = _lessons(scene("heldout lessons", heldout=True), free, "heldout", heldout_bytes, report)
+        heldout = _lessons(scene("heldout lessons", heldout=True), Guard(()), "heldout", heldout_bytes, report)
         heldout_counts = _save_lessons(draft.path / "heldout_lessons.jsonl", heldout)
         turns = Counter[str]()
         write_conversations(
             draft.path / "conversations.jsonl",
-            _conversations(scene("conversations"), make, table.num_conversations, turns, report),
+            _conversations(scene("conversations"), guard.problem, table.num_conversations, turns, report),
         )
         flaws = Counter[str]()
         write_preferences(
             draft.path / "preferences.jsonl",
-            _preferences(scene("preferences"), make, table.num_preferences, flaws, report),
+            _preferences(scene("preferences"), guard.problem, table.num_preferences, flaws, report),
         )
         draft.summary.update(
             web=web,
@@ -107,7 +101,7 @@ def generate_primer(table: Primer, out: Path, *, seed: int, progress: Progress =
                 "new": sum(len(skill.patterns.sentences(new=True)) for skill in SKILLS),
                 "question_types": len(SKILLS),
             },
-            problems_drawn_again=rejected["problems"],
+            drawn_again=guard.drawn_again,
         )
         progress(total, total, {"part": "done"})
     return open_artifact(out, STAGE)
@@ -116,14 +110,14 @@ def generate_primer(table: Primer, out: Path, *, seed: int, progress: Progress =
 Report = Callable[[float, Mapping[str, float | str]], None]
 
 
-def _lessons(scene: Scene, make: Make, prefix: str, num_bytes: int, report: Report) -> Iterator[Document]:
+def _lessons(scene: Scene, guard: Guard, prefix: str, num_bytes: int, report: Report) -> Iterator[Document]:
     """Lessons on all topics in turn, until they have that many bytes."""
     size = 0
     number = 0
     weights = tuple(accumulate(sum(skill.weight for skill in SKILLS if skill.topic == topic) for topic in TOPICS))
     while size < num_bytes:
         topic = scene.rng.choices(TOPICS, cum_weights=weights)[0]
-        lesson = write_lesson(scene, make, topic, scene.between(3, 8))
+        lesson = guard.lesson(partial(write_lesson, scene, guard.problem, topic, scene.between(4, 12)))
         text = as_text(scene, lesson)
         length = len(text.encode())
         size += length
@@ -135,8 +129,6 @@ def _lessons(scene: Scene, make: Make, prefix: str, num_bytes: int, report: Repo
             metadata={"topic": topic, "language": lesson.language},
         )
         number += 1
-        if number % 64 == 0:
-            report(0, {"part": "lessons"})
         if prefix == "lesson":
             report(length, {"part": "lessons"})
 

@@ -71,12 +71,12 @@ def write_lesson(scene: Scene, make: Make, topic: str, num_examples: int) -> Les
 
     blocks = [
         Block("title", scene.pick(tell.titles).format(**fields_of(scene))),
-        speak((prose.OPENINGS, scene.below(2)), (tell.ideas, scene.between(2, 4))),
+        speak((prose.OPENINGS, scene.below(2)), (tell.ideas, scene.between(1, 4))),
     ]
-    if scene.chance(0.8):
-        blocks.append(speak((tell.methods, scene.between(1, 3))))
+    if scene.chance(0.7):
+        blocks.append(speak((tell.methods, scene.between(1, 2))))
     for number in range(num_examples):
-        if number and scene.chance(0.3):
+        if number and scene.chance(0.2):
             blocks.append(speak((scene.pick((prose.BRIDGES, prose.BRIDGES, tell.tips, tell.methods, tell.ideas)), 1)))
         blocks.append(_example(make(scene, topic)))
     if scene.chance(0.7):

@@ -113,8 +113,8 @@ def _story(scene: Scene, make: Make) -> Lesson:
         Block(
             "example",
             scene.pick(said.STORY_QUESTIONS).format_map(fields),
-            f"First the {item} is in the {places[0]}. Then the {item} is in the {places[1]}. "
-            f"Then the {item} is in the {places[2]}. So the {item} is in the {places[2]}.\nAnswer: {places[2]}",
+            f"First the {item} is in the {places[0]}. Then it is in the {places[1]}. "
+            f"Then it is in the {places[2]}.\nAnswer: {places[2]}",
         ),
     ]
     for _ in range(scene.between(3, 6)):

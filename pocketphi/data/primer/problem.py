@@ -186,9 +186,9 @@ class Scene:
 def easy(scene: Scene, *, limit: int = 99) -> tuple[int, int]:
     """Two numbers from 2 on whose sum is at most `limit`: small ones most often."""
     level = scene.rng.random()
-    if level < 0.6 or limit <= 20:
+    if level < 0.7 or limit <= 20:
         return scene.between(2, 10), scene.between(2, 10)
-    if level < 0.85:
+    if level < 0.9:
         return scene.between(2, min(limit - 10, 30)), scene.between(2, 10)
     first = scene.between(11, limit - 12)
     return first, scene.between(2, limit - first)
@@ -216,8 +216,18 @@ def taken(a: int, b: int) -> str:
 
 
 def multiplied(a: int, b: int) -> str:
-    """The product as a chain: `4 x 6: 6, 12, 18, 24, so 4 x 6 = 24.`"""
-    return f"{', '.join(str(b * count) for count in range(1, a + 1))}, so {a} x {b} = {a * b}."
+    """The product, counted up: `3 x 8: 1 is 8, 2 is 16, 3 is 24.`"""
+    return f"{a} x {b}: {_multiples(a, b)}."
+
+
+def divided(a: int, b: int) -> str:
+    """The quotient, counted up in the same way: `24 / 8: 1 is 8, 2 is 16, 3 is 24.`"""
+    return f"{a} / {b}: {_multiples(a // b, b)}."
+
+
+def _multiples(count: int, size: int) -> str:
+    # The count stands in every step, so a model sees when to stop.
+    return ", ".join(f"{step} is {step * size}" for step in range(1, count + 1))
 
 
 def slip(scene: Scene, right: int, likely: int | None = None) -> str:

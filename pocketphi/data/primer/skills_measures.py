@@ -21,12 +21,12 @@ _UNITS = (
 
 
 def _cost(scene: Scene) -> Problem:
-    a, b = scene.numbers("multiply", lambda: (scene.between(2, 5 if scene.chance(0.6) else 9), scene.between(2, 10)))
+    a, b = scene.numbers("multiply", lambda: (scene.between(2, 5 if scene.chance(0.75) else 9), scene.between(2, 10)))
     x, y = scene.names(2)
     things = scene.things()
     fields = {"x": x, "y": y, "a": scene.say(a), "b": scene.say(b), **things}
     question, template = scene.write("cost", templates.COST, scene.frame(templates.COST), fields)
-    steps = f"One {things['thing']} costs {b} dollars. There are {a} {things['things']}. {a} x {b}: {multiplied(a, b)}"
+    steps = f"One {things['thing']} costs {b} dollars. There are {a} {things['things']}. {multiplied(a, b)}"
     wrong = slip(scene, a * b, a + b)
     return Problem("money", "cost", question, steps, str(a * b), wrong, template, ("multiply", (a, b)))
 
@@ -64,7 +64,7 @@ def _convert(scene: Scene) -> Problem:
     elif factor in (10, 100, 1000, 2):
         work = f"{count} x {factor} = {answer}."
     else:
-        work = f"{count} x {factor}: {multiplied(count, factor)}"
+        work = multiplied(count, factor)
     wrong = slip(scene, answer, answer * 10)
     return Problem(
         "units", "convert", question, f"{rule} {work}", str(answer), wrong, template, ("convert", (count, index))

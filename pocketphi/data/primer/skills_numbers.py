@@ -1,7 +1,7 @@
 """Arithmetic and sharing: what is asked, and the one scheme of steps for each question type."""
 
 from pocketphi.data.primer import templates_numbers as templates
-from pocketphi.data.primer.problem import Patterns, Problem, Scene, Skill, added, easy, multiplied, slip, taken
+from pocketphi.data.primer.problem import Problem, Scene, Skill, added, divided, easy, multiplied, slip, taken
 
 
 def _add(scene: Scene) -> Problem:
@@ -11,21 +11,9 @@ def _add(scene: Scene) -> Problem:
     frame = scene.frame(templates.ADD)
     fields = {"x": x, "y": y, "a": scene.say(a), "b": scene.say(b), **things}
     question, template = scene.write("add", templates.ADD, frame, fields)
-    thing = things["things"]
-    other = y if " and {y}" in _pattern(templates.ADD, scene, template) else x
-    verb = "has" if other == y else "gets"
-    more = "" if other == y else "more "
-    steps = f"{x} has {a} {thing}. {other} {verb} {b} {more}{thing}. {added(a, b)}"
+    second = f"{y} has" if frame == "both" else f"{x} gets"
+    steps = f"{x} has {a} {things['things']}. {second} {b}{'' if frame == 'both' else ' more'}. {added(a, b)}"
     return Problem("arithmetic", "add", question, steps, str(a + b), slip(scene, a + b), template, ("add", (a, b)))
-
-
-def _pattern(patterns: Patterns, scene: Scene, template: str) -> str:
-    """The pattern that a one-part template names, or nothing."""
-    mark = template.rsplit(":", 1)[1]
-    if "+" in mark:
-        return ""
-    part = mark.rstrip("0123456789")
-    return (patterns.new if scene.new else patterns.known)[part][int(mark[len(part) :])]
 
 
 def _subtract(scene: Scene) -> Problem:
@@ -38,7 +26,7 @@ def _subtract(scene: Scene) -> Problem:
     things = scene.things()
     fields = {"x": x, "y": y, "a": scene.say(a), "b": scene.say(b), **things}
     question, template = scene.write("subtract", templates.SUBTRACT, scene.frame(templates.SUBTRACT), fields)
-    steps = f"{x} has {a} {things['things']}. {b} {things['things']} go away. {taken(a, b)}"
+    steps = f"{x} has {a} {things['things']}. {b} go away. {taken(a, b)}"
     return Problem(
         "arithmetic", "subtract", question, steps, str(a - b), slip(scene, a - b), template, ("subtract", (a, b))
     )
@@ -54,8 +42,7 @@ def _two_step(scene: Scene) -> Problem:
     things = scene.things()
     fields = {"x": x, "y": y, "z": z, "a": scene.say(a), "b": scene.say(b), "c": scene.say(c), **things}
     question, template = scene.write("two_step", templates.TWO_STEP, scene.frame(templates.TWO_STEP), fields)
-    thing = things["things"]
-    steps = f"{x} has {a} {thing}. {x} gets {b} more. {added(a, b)} {c} go away. {taken(a + b, c)}"
+    steps = f"{x} has {a} {things['things']}. {x} gets {b} more. {added(a, b)} {c} go away. {taken(a + b, c)}"
     right = a + b - c
     wrong = slip(scene, right, a + b + c)
     return Problem("arithmetic", "two_step", question, steps, str(right), wrong, template, ("two_step", (a, b, c)))
@@ -67,8 +54,7 @@ def _start(scene: Scene) -> Problem:
     things = scene.things()
     fields = {"x": x, "y": y, "a": scene.say(a), "b": scene.say(b), **things}
     question, template = scene.write("start", templates.START, scene.frame(templates.START), fields)
-    thing = things["things"]
-    steps = f"{a} {thing} go away. {x} has {b} {thing} left. Before, {x} had both. {added(a, b)}"
+    steps = f"{a} {things['things']} go away. {x} has {b} left. Before there were both. {added(a, b)}"
     wrong = slip(scene, a + b, abs(a - b))
     return Problem("arithmetic", "start", question, steps, str(a + b), wrong, template, ("add", (a, b)))
 
@@ -85,16 +71,13 @@ def _difference(scene: Scene) -> Problem:
     parts = {"tell2": {**fields, "x": y, "a": fields["b"]}}
     frame = scene.frame(templates.DIFFERENCE)
     question, template = scene.write("difference", templates.DIFFERENCE, frame, fields, parts)
-    thing = things["things"]
-    anonymous = "{x}" not in _pattern(templates.DIFFERENCE, scene, template) and frame == "whole"
-    who = (f"There are {a} {thing}.", f"There are {b} {thing}.") if anonymous else (f"{x} has {a}.", f"{y} has {b}.")
-    steps = f"{who[0]} {who[1]} {a} is more than {b}. {taken(a, b)}"
+    steps = f"{x} has {a}. {y} has {b}. {a} is more than {b}. {taken(a, b)}"
     wrong = slip(scene, a - b, a + b)
     return Problem("arithmetic", "difference", question, steps, str(a - b), wrong, template, ("subtract", (a, b)))
 
 
 def _factors(scene: Scene) -> tuple[int, int]:
-    limit = 5 if scene.chance(0.6) else 9
+    limit = 5 if scene.chance(0.75) else 9
     return scene.between(2, limit), scene.between(2, 10)
 
 
@@ -109,7 +92,7 @@ def _multiply(scene: Scene) -> Problem:
     box = things["box"]
     fields = {"x": x, "a": scene.say(a), "b": scene.say(b), "boxes": _plural(box), **things}
     question, template = scene.write("multiply", templates.MULTIPLY, scene.frame(templates.MULTIPLY), fields)
-    steps = f"There are {a} {_plural(box)}. Each {box} has {b} {things['things']}. {a} x {b}: {multiplied(a, b)}"
+    steps = f"There are {a} {_plural(box)}. Each has {b} {things['things']}. {multiplied(a, b)}"
     wrong = slip(scene, a * b, a + b)
     return Problem("sharing", "multiply", question, steps, str(a * b), wrong, template, ("multiply", (a, b)))
 
@@ -121,11 +104,7 @@ def _share(scene: Scene) -> Problem:
     a = share * count
     fields = {"x": x, "a": a, "b": scene.say(count), **things}
     question, template = scene.write("share", templates.SHARE, scene.frame(templates.SHARE), fields)
-    chain = ", ".join(str(count * step) for step in range(1, share + 1))
-    steps = (
-        f"There are {a} {things['things']} and {count} parts. Count by {count} up to {a}: {chain}. "
-        f"That is {share} times, so {a} / {count} = {share}."
-    )
+    steps = f"There are {a} {things['things']} and {count} parts. {divided(a, count)} So each part has {share}."
     wrong = slip(scene, share, a - count)
     return Problem("sharing", "share", question, steps, str(share), wrong, template, ("multiply", (share, count)))
 

@@ -71,7 +71,7 @@ def _order(scene: Scene) -> Problem:
     answer, wrong = (first, third) if top else (third, first)
     steps = (
         f"{first} is {more} than {second}. {second} is {more} than {third}. "
-        f"The order is {first}, {second}, {third}. The {most if top else least} is {answer}."
+        f"So the {most if top else least} is {answer}."
     )
     return Problem("ordering", "order", question, steps, answer, wrong, template)
 
@@ -116,10 +116,7 @@ def _elimination(scene: Scene) -> Problem:
     question, template = scene.write(
         "elimination", templates.ELIMINATION, scene.frame(templates.ELIMINATION), fields, parts
     )
-    steps = (
-        f"The boxes are {', '.join(colours)}. Not {no1}. Not {no2}. Only {answer} is left. "
-        f"So the {fields['item']} is in the {answer} box."
-    )
+    steps = f"The boxes are {', '.join(colours)}. Not {no1}. Not {no2}. Only {answer} is left."
     return Problem("logic", "elimination", question, steps, answer, no1, template)
 
 
@@ -141,7 +138,7 @@ def _family(scene: Scene) -> Problem:
     }  # fmt: skip
     question, template = scene.write("family", templates.FAMILY, scene.frame(templates.FAMILY), fields)
     why = f"The {first} of a parent is the {relation}."
-    steps = f"{x} is the {first} of {y}. {y} is the {link} of {z}. {why} So {x} is the {relation} of {z}."
+    steps = f"{x} is the {first} of {y}. {y} is the {link} of {z}. {why} So it is {x}."
     return Problem("family", "family", question, steps, x, y, template)
 
 

@@ -24,13 +24,7 @@ def _where(scene: Scene) -> Problem:
     parts = {"move2": {**fields, "to": places[2]}}
     question, template = scene.write("where", templates.WHERE, frame, fields, parts)
     walk = places[: moves + 1]
-    steps = " ".join(
-        [
-            f"First the {item} is in the {walk[0]}.",
-            *(f"Then the {item} is in the {place}." for place in walk[1:]),
-            f"So the {item} is in the {walk[-1]}.",
-        ]
-    )
+    steps = " ".join([f"First the {item} is in the {walk[0]}.", *(f"Then it is in the {to}." for to in walk[1:])])
     wrong = walk[-2] if "other" not in frame or scene.chance(0.5) else places[3]
     return Problem("stories", "where", question, steps, walk[-1], wrong, template)
 
@@ -44,13 +38,7 @@ def _who(scene: Scene) -> Problem:
     parts = {"give2": {**fields, "p": y, "q": z}}
     question, template = scene.write("who", templates.WHO, frame, fields, parts)
     owners = [x, y, z][: gives + 1]
-    steps = " ".join(
-        [
-            f"First {x} has the {item}.",
-            *(f"Then {owner} has the {item}." for owner in owners[1:]),
-            f"So {owners[-1]} has the {item}.",
-        ]
-    )
+    steps = " ".join([f"First {x} has the {item}.", *(f"Then {owner} has it." for owner in owners[1:])])
     wrong = owners[-2] if "other" not in frame or scene.chance(0.5) else w
     return Problem("stories", "who", question, steps, owners[-1], wrong, template)
 
@@ -62,14 +50,14 @@ def _program(scene: Scene, form: str) -> tuple[dict[str, object], str, str, Comb
         return {"a": a, "b": b}, str(a + b), added(a, b), ("add", (a, b))
     if form == "product":
         c, d = scene.numbers("multiply", lambda: (scene.between(2, 6), scene.between(2, 10)))
-        return {"c": c, "d": d}, str(c * d), f"{c} x {d}: {multiplied(c, d)}", ("multiply", (c, d))
+        return {"c": c, "d": d}, str(c * d), multiplied(c, d), ("multiply", (c, d))
     if form == "branch":
         a, b = scene.numbers("branch", lambda: (scene.between(1, 30), scene.between(1, 30)), ordered=True)
         answer, size = ("yes", "more than") if a > b else ("no", "not more than")
         return {"a": a, "b": b}, answer, f"{a} is {size} {b}. So it prints {answer}.", ("branch", (a, b))
     if form == "letters":
         word = scene.pick(_WORDS)
-        spelled = ", ".join(f"{letter} {place}" for place, letter in enumerate(word, 1))
+        spelled = ", ".join(f"{place} is {letter}" for place, letter in enumerate(word, 1))
         return {"word": word}, str(len(word)), f"Count the letters: {spelled}.", None
 
     count = scene.between(2, 5) if form == "items" else scene.between(3, 4)
@@ -87,7 +75,7 @@ def _program(scene: Scene, form: str) -> tuple[dict[str, object], str, str, Comb
         work = f"Places count from 0: {counted}."
     elif form == "items":
         answer = str(count)
-        counted = ", ".join(f"{number} is {index}" for index, number in enumerate(numbers, 1))
+        counted = ", ".join(f"{index} is {number}" for index, number in enumerate(numbers, 1))
         work = f"Count the items: {counted}."
     else:
         answer = str(numbers[-1])

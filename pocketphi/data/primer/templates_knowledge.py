@@ -160,7 +160,7 @@ EFFECTS = (
             The {thing} of {x} is wet for a long time.
         """),
         lines("""
-            For a year the damp air works on the {thing} of {x}.
+            All year damp air works on the {thing} of {x}.
             {x} finds the {thing} again after many wet weeks.
         """),
     ),
@@ -205,7 +205,7 @@ EFFECTS = (
             A strong wind takes the {thing} of {x}.
             {x} holds the {thing} loosely, and a storm comes.
             The {thing} of {x} lies on the hill in a storm.
-            {x} opens the window in a storm beside the {thing}.
+            In a storm {x} opens the window beside the {thing}.
         """),
         lines("""
             A gust reaches the {thing} that {x} has not tied down.
@@ -298,7 +298,7 @@ SCIENCE = Patterns(
             What does {an} {animal} have, eggs or live young?
         """),
         "class": lines("""
-            Is {an} {animal} a bird, a fish, an insect or a mammal?
+            Is {an} {animal} a bird, fish, insect or mammal?
             Is the {animal} of {x} a bird, fish, insect or mammal?
             To which class does {an} {animal} belong?
             {x} asks what class of animal {an} {animal} is.
@@ -306,7 +306,7 @@ SCIENCE = Patterns(
         "float": lines("""
             {x} puts {stuff} into water. Does it float or sink?
             Does {stuff} float or sink in water?
-            {x} throws {stuff} into the lake. Does it float or sink?
+            {x} throws {stuff} into the lake. Does it float?
             {stuff} lies on the lake of {x}. Does it float?
         """),
         "magnet": lines("""
@@ -345,7 +345,7 @@ SCIENCE = Patterns(
         """),
         "float": lines("""
             The boat of {x} loses {stuff}. Will it float or sink?
-            Will {stuff} of {x} go down or stay up, sink or float?
+            Will {stuff} of {x} go down, sink or float?
         """),
         "magnet": lines("""
             Is {stuff} drawn to the magnet of {x}?
@@ -353,7 +353,7 @@ SCIENCE = Patterns(
         """),
         "water": lines("""
             The thermometer of {x} in water shows {a} degrees. Ice, water or steam?
-            {x} measures {a} degrees. In which form is the water: ice, water or steam?
+            Water of {x} has {a} degrees. Which form: ice, water or steam?
         """),
     },
 )

@@ -7,7 +7,7 @@ says eight words in a row without a name or a number, or 8-gram decontamination 
 from pocketphi.data.primer.problem import Patterns, lines
 
 ADD = Patterns(
-    frames=("tell event ask", "tell event ask", "ask tell event", "whole"),
+    frames=("tell event ask", "tell event ask", "ask tell event", "whole", "both"),
     known={
         "tell": lines("""
             {x} has {a} {things}.
@@ -45,10 +45,14 @@ ADD = Patterns(
         """),
         "whole": lines("""
             If {x} has {a} {things} and gets {b} more, how many {things} does {x} have?
+            {x} had {a} {things}, and {y} gave {x} {b} more. How many {things} does {x} have?
+            How many {things} does {x} have after {y} adds {b} to the {a} of {x}?
+        """),
+        "both": lines("""
             {x} has {a} {things} and {y} has {b}. How many do they have together?
             How many {things} do {x} and {y} have together if {x} has {a} and {y} has {b}?
-            {x} had {a} {things}, and {y} gave {x} {b} more. How many {things} does {x} have?
             {x} and {y} put their {things} in one {box}: {a} and {b}. How many are in the {box}?
+            {x} finds {a} {things}. {y} finds {b}. How many {things} do they find in all?
         """),
     },
     new={
@@ -71,6 +75,9 @@ ADD = Patterns(
             Work out how many {things} {x} has got.
         """),
         "whole": lines("""
+            {x} takes {a} {things} and later {b} more. What is the sum of {things}?
+        """),
+        "both": lines("""
             {x} takes {a} {things} and {y} takes {b}. What is the sum of their {things}?
             Suppose {x} collects {a} {things} and {y} collects {b}. How many is that together?
         """),
@@ -291,7 +298,7 @@ DIFFERENCE = Patterns(
         "whole": lines("""
             {x} has {a} {things} and {y} has {b}. How many more does {x} have?
             If {x} has {a} {things} and {y} only {b}, how many more has {x}?
-            How many more are {a} {things} than {b} {things}?
+            How many more are the {a} {things} of {x} than the {b} of {y}?
         """),
     },
     new={

@@ -10,15 +10,17 @@ import json
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 from pocketphi.data.primer import html, warc
-from pocketphi.data.primer.lessons import Block, Lesson, Make
+from pocketphi.data.primer.lessons import Block, Lesson
 from pocketphi.data.primer.pages_good import GOOD_KINDS
 from pocketphi.data.primer.pages_junk import JUNK_KINDS, Page, with_noise
 from pocketphi.data.primer.problem import Problem, Scene
+from pocketphi.data.primer.protect import Guard
 from pocketphi.data.records import Question
 
 UNSEEN_KINDS = frozenset({"dialogue", "notes", "trivia", "listing", "lorem", "shouting"})
@@ -89,7 +91,7 @@ class _Web:
 
 def write_web(
     scene: Scene,
-    make: Make,
+    guard: Guard,
     questions: Sequence[tuple[Question, Problem]],
     out: Path,
     num_bytes: int,
@@ -98,7 +100,7 @@ def write_web(
     """Write `web/*.warc.gz` and `labels.jsonl`; counts and bytes by kind.
 
     Args:
-        make: gives the problems of the good pages.
+        guard: gives what keeps away from the held-out questions.
         questions: some of them are planted.
         num_bytes: HTML in all.
         report: hears how many bytes came since the last call.
@@ -113,16 +115,16 @@ def write_web(
         before = size
         site = scene.pick(every)
         if plants and size >= planted_every * (web.counts["junk/contaminated"] + 1):
-            _plant(scene, make, web, site, plants.pop())
+            _plant(scene, guard, web, site, plants.pop())
         elif web.junk_bytes < JUNK_SHARE * size:
             if deck and scene.chance(_NEAR_DUPLICATES):
-                _copy(scene, web, site, deck)
+                _copy(scene, guard, web, site, deck)
             else:
                 kind = scene.rng.choices(_JUNK, cum_weights=_JUNK_WEIGHTS)[0]
                 web.add(site, JUNK_KINDS[kind][0](scene, site), "junk", kind)
         else:
             kind = scene.rng.choices(_GOOD, cum_weights=_GOOD_WEIGHTS)[0]
-            lesson = GOOD_KINDS[kind][0](scene, make)
+            lesson = guard.lesson(partial(GOOD_KINDS[kind][0], scene, guard.problem))
             url = web.add(site, _printed(scene, site, lesson), "good", kind, topic=lesson.topic)
             web.topics[lesson.topic] += 1
             deck.append((url, lesson))
@@ -150,11 +152,11 @@ def _printed(scene: Scene, site: html.Site, lesson: Lesson) -> Page:
     return Page(text.encode(), lesson.language)
 
 
-def _copy(scene: Scene, web: _Web, site: html.Site, deck: deque[tuple[str, Lesson]]) -> None:
+def _copy(scene: Scene, guard: Guard, web: _Web, site: html.Site, deck: deque[tuple[str, Lesson]]) -> None:
     """A copy of an earlier page on another site, with 0 to 2 % of the words replaced."""
     url, lesson = scene.pick(deck)
     noise = scene.pick((0.0, 0.005, 0.01, 0.02))
-    copy = Lesson(lesson.topic, lesson.language, with_noise(scene, lesson.blocks, noise))
+    copy = guard.lesson(lambda: Lesson(lesson.topic, lesson.language, with_noise(scene, lesson.blocks, noise)))
     web.add(site, _printed(scene, site, copy), "junk", "near_duplicate", near_duplicate_of=url, noise=noise)
 
 
@@ -167,10 +169,10 @@ def _plants(
     return scene.several(findable, count) if findable else []
 
 
-def _plant(scene: Scene, make: Make, web: _Web, site: html.Site, plant: tuple[Question, Problem]) -> None:
+def _plant(scene: Scene, guard: Guard, web: _Web, site: html.Site, plant: tuple[Question, Problem]) -> None:
     """A good page with a held-out question in it, as it is or a little changed."""
     question, problem = plant
-    lesson = GOOD_KINDS["lesson"][0](scene, make)
+    lesson = GOOD_KINDS["lesson"][0](scene, guard.problem)
     text, way = question.question, scene.below(4)
     if way == 1:
         text = text.lower()
