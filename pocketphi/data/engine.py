@@ -41,12 +41,15 @@ def do_jobs(job: Callable[[int], int], num_jobs: int, num_processes: int) -> Ite
             yield number, job(number)
         return
 
-    @daft.func.batch(return_dtype=DataType.int64(), use_process=True, max_concurrency=num_processes, batch_size=1)
-    def run(numbers: daft.Series) -> list[int]:
-        return [job(number) for number in numbers.to_pylist()]
+    @daft.cls(use_process=True, max_concurrency=num_processes)
+    class Worker:
+        @daft.method.batch(return_dtype=DataType.int64(), batch_size=1)
+        def run(self, numbers: daft.Series) -> list[int]:
+            return [job(number) for number in numbers.to_pylist()]
 
     frame = daft.from_pydict({"number": list(range(num_jobs))}).into_batches(1)
-    for row in frame.select(col("number"), run(col("number")).alias("result")).iter_rows():
+    result = Worker().run(col("number")).alias("result")  # type: ignore[arg-type, attr-defined] - Daft lifts it
+    for row in frame.select(col("number"), result).iter_rows():
         yield row["number"], row["result"]
 
 
