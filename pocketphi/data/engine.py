@@ -48,7 +48,7 @@ def do_jobs(job: Callable[[int], int], num_jobs: int, num_processes: int) -> Ite
             return [job(number) for number in numbers.to_pylist()]
 
     frame = daft.from_pydict({"number": list(range(num_jobs))}).into_batches(1)
-    result = Worker().run(col("number")).alias("result")  # type: ignore[arg-type, attr-defined] - Daft lifts it
+    result = Worker().run(col("number")).alias("result")  # type: ignore[arg-type, attr-defined]
     for row in frame.select(col("number"), result).iter_rows():
         yield row["number"], row["result"]
 
