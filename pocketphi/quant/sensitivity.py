@@ -24,6 +24,7 @@ LENGTH = 256
 _MAX_POSITIONS = 2048
 _MAX_LOGITS = 1 << 26
 """Numbers of the reference distribution that are held in memory."""
+_LOGITS_AT_ONCE = 1 << 22
 
 
 def calibration_tokens(texts: Iterable[str], tokenizer: Tokenizer, vocab_size: int) -> Tensor:
@@ -54,21 +55,23 @@ class Divergence:
 
     def __init__(self, model: Decoder, tokens: Tensor) -> None:
         self.model = model
-        self._tokens = tokens.to(model.device)
-        self._reference = [self._log_probabilities(row) for row in self._tokens]
+        rows = max(1, _LOGITS_AT_ONCE // (model.config.vocab_size * tokens.shape[1]))
+        self._batches = torch.split(tokens.to(model.device), rows)
+        self._count = tokens.numel()
+        self._reference = [self._log_probabilities(batch) for batch in self._batches]
 
     def of(self, rounding: Round, names: Iterable[str]) -> float:
         """Mean KL divergence in nats per token with these matrices rounded."""
         with torch.inference_mode(), _rounded(self.model, rounding, set(names)):
             total = 0.0
-            for row, reference in zip(self._tokens, self._reference, strict=True):
-                changed = self._log_probabilities(row)
-                total += float((reference.exp() * (reference - changed)).sum(dim=-1).double().mean())
-        return max(0.0, total / len(self._tokens))
+            for batch, reference in zip(self._batches, self._reference, strict=True):
+                changed = self._log_probabilities(batch)
+                total += float((reference.exp() * (reference - changed)).sum(dim=-1).double().sum())
+        return max(0.0, total / self._count)
 
     @torch.inference_mode()
-    def _log_probabilities(self, row: Tensor) -> Tensor:
-        return nn.functional.log_softmax(self.model.logits(self.model(row[None]))[0].float(), dim=-1)
+    def _log_probabilities(self, batch: Tensor) -> Tensor:
+        return nn.functional.log_softmax(self.model.logits(self.model(batch)).float(), dim=-1)
 
 
 @contextmanager
