@@ -54,6 +54,7 @@ class Outcome:
     was_finished: bool
     """Nothing was to do."""
     peak_memory_bytes: int | None = None
+    """Of the stage's process, without workers that it starts."""
 
 
 class View(Protocol):

@@ -151,6 +151,7 @@ def test_the_command_line_makes_shows_and_explains(tmp_path: Path):
     assert f"content  {open_artifact(tmp_path / 'runs/fast/primer').content}" in shown.stdout
     assert json.loads(pocketphi("show", "runs/fast/primer", "--json").stdout)["seed"] == 1
     assert pocketphi("show", "runs/fast").stdout.startswith("primer ")
+    assert pocketphi("verify", "runs/fast").stdout == "runs/fast/primer\n"
     assert pocketphi("primer", str(FAST), *small).stdout == "runs/fast/primer\n"
     early = pocketphi("sft", str(FAST), *small)
     assert early.returncode == 1

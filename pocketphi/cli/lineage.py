@@ -1,7 +1,7 @@
 """What a result on disk is, and where it comes from: `show` for the directories that stages make."""
 
 import json as json_format
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,23 +15,23 @@ _DIGITS = 12
 """Of a digest: enough to compare by eye."""
 
 
-def is_made(path: Path) -> bool:
-    """Whether `path` is the directory of a stage, or of a run."""
-    return is_artifact(path) or (path.is_dir() and any(is_artifact(inner) for inner in path.iterdir()))
-
-
-def show_made(path: Path, *, json: bool) -> None:
-    """Print a finished stage with its ancestry, or a line for each finished stage of a run."""
+def made_at(path: Path) -> list[Artifact]:
+    """What stages made: in the directory `path` itself, or, of a run, in those below it, ancestors first."""
     if is_artifact(path):
-        artifact = open_artifact(path)
-        print(
-            json_format.dumps({"path": str(path), **artifact.manifest}) if json else "\n".join(_description(artifact))
-        )
-        return
-    found = [open_artifact(inner) for inner in sorted(path.iterdir()) if is_artifact(inner)]
-    found.sort(key=lambda artifact: len(artifact.manifest["ancestors"]))
+        return [open_artifact(path)]
+    below = sorted(path.iterdir()) if path.is_dir() else []
+    found = [open_artifact(inner) for inner in below if is_artifact(inner)]
+    return sorted(found, key=lambda artifact: len(artifact.manifest["ancestors"]))
+
+
+def show_made(path: Path, found: Sequence[Artifact], *, json: bool) -> None:
+    """Print a finished stage with its ancestry, or a line for each finished stage of a run."""
     if json:
-        print(json_format.dumps([{"path": str(artifact.path), **artifact.manifest} for artifact in found]))
+        told = [{"path": str(artifact.path), **artifact.manifest} for artifact in found]
+        print(json_format.dumps(told[0] if is_artifact(path) else told))
+        return
+    if is_artifact(path):
+        print("\n".join(_description(found[0])))
         return
     width = max(len(artifact.path.name) for artifact in found)
     for artifact in found:

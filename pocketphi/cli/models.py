@@ -102,10 +102,10 @@ def show(
 
     Of a directory that a stage made: its settings, its figures and its whole ancestry. Of a run: a line for each stage.
     """
-    from pocketphi.cli.lineage import is_made, show_made
+    from pocketphi.cli.lineage import made_at, show_made
 
-    if is_made(Path(model)):
-        show_made(Path(model), json=json)
+    if made := made_at(Path(model)):
+        show_made(Path(model), made, json=json)
         return
     from pocketphi.hub import show_model
     from pocketphi.hub.disk import human_size
@@ -125,11 +125,23 @@ def show(
         print(f"memory at {context:,} tokens  {human_size(num_bytes)}")
 
 
-def verify(models: Annotated[list[str], typer.Argument(metavar="MODEL", help="names or .pocket files")]) -> None:
-    """Check every byte of models against the hashes inside. Prints the path of each good file."""
+def verify(
+    models: Annotated[
+        list[str], typer.Argument(metavar="MODEL|DIR", help="names, .pocket files, or what `pocketphi make` left")
+    ],
+) -> None:
+    """Check every byte of models, or of the directories of stages, against the hashes kept with them. Prints the path
+    of each good one."""
+    from pocketphi.artifact import verify_artifact
+    from pocketphi.cli.lineage import made_at
     from pocketphi.hub import verify_model
 
     for model in models:
+        if made := made_at(Path(model)):
+            for artifact in made:
+                verify_artifact(artifact)
+                print(artifact.path)
+            continue
         with step_progress(f"verifying {model}") as progress:
             path = verify_model(model, progress)
         print(path)
