@@ -40,7 +40,7 @@ _PLACES = _words(
 )
 _ITEMS = _words(
     "ball key lamp book hat scarf cup ring coin map drum kite doll rope bell knife clock radio mirror basket bottle "
-    "letter ticket camera apple umbrella blanket pillow hammer violin"
+    "letter ticket camera pear whistle blanket pillow hammer violin"
 )
 _KOREAN_PLACES = _words("부엌 교실 방 거실 정원 시장 공원 도서관 학교 마당 가게 창고 식당 병원 극장")
 _EFFECTS = {

@@ -142,7 +142,7 @@ def test_names_are_thousands_and_held_out_ones_occur_nowhere_else(primer: Artifa
 def test_held_out_numbers_are_never_drawn_for_training() -> None:
     scene = Scene(Random(1))
     trained = {problem.combination for problem in (draw_problem(scene) for _ in range(20_000))} - {None}
-    trained |= {(kind, values[::-1]) for kind, values in trained if kind in ("add", "multiply", "compare")}
+    trained |= {(kind, values[::-1]) for kind, values in trained if kind in ("add", "multiplication", "compare")}
     asked = write_questions(Scene(Random(2), heldout=True), "known_templates", 580)
     asked += write_questions(Scene(Random(3), heldout=True, new=True), "new_templates", 580)
     combinations = {problem.combination for _, problem in asked} - {None}
@@ -198,3 +198,28 @@ def test_chosen_answers_are_right_and_rejected_ones_have_the_flaw_that_is_counte
     flaws = primer.summary["preferences"]["flaws"]
     assert len(flaws) >= 6
     assert min(flaws.values()) > 10
+
+
+def test_a_primer_can_be_as_small_as_one_of_each(tmp_path: Path) -> None:
+    table = Primer(web_bytes=1, lesson_bytes=1, num_conversations=1, num_preferences=1, num_questions=1)
+    made = generate_primer(table, tmp_path / "out", seed=9)
+    assert made.summary["questions"]["count"] == 2
+    assert made.summary["web"]["pages"] >= 1
+
+
+def test_follow_up_questions_are_about_the_same_story() -> None:
+    scene = Scene(Random(6))
+    seen = 0
+    for problem in (draw_problem(scene) for _ in range(5000)):
+        if problem.follow_up is None:
+            continue
+        seen += 1
+        question, steps, answer = problem.follow_up
+        if problem.skill == "add":
+            (loss,) = (int(number) for number in re.findall(r"\d+", question))
+            assert int(answer) == int(problem.answer) - loss
+        else:
+            assert answer in problem.question
+            assert answer in steps
+            assert problem.question.index(answer) < problem.question.index(problem.answer)
+    assert seen > 300

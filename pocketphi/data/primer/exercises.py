@@ -6,7 +6,7 @@ from pocketphi.chat import Conversation, Message, Preference
 from pocketphi.data.primer import korean
 from pocketphi.data.primer import templates_chat as chat
 from pocketphi.data.primer.lessons import Make
-from pocketphi.data.primer.problem import Problem, Scene
+from pocketphi.data.primer.problem import Problem, Scene, worked
 from pocketphi.data.primer.skills import SKILLS
 from pocketphi.data.primer.world import HELDOUT_NAMES
 from pocketphi.data.records import Question, Tier
@@ -56,6 +56,9 @@ def write_conversation(scene: Scene, make: Make) -> Conversation:
     exercise = (Message("user", asked(scene, problem)), Message("assistant", problem.solution))
     if level < 0.8 or problem.topic == "korean":
         return Conversation(exercise)
+    if level < 0.92 and problem.follow_up is not None and scene.chance(0.7):
+        question, steps, answer = problem.follow_up
+        return Conversation((*exercise, Message("user", question), Message("assistant", worked(steps, answer))))
     if level < 0.92:
         other = make(scene, problem.topic if scene.chance(0.5) else None)
         follow = scene.pick(chat.FOLLOW_UPS) if other.topic != "korean" and scene.chance(0.5) else ""

@@ -47,11 +47,18 @@ class Problem:
     """The patterns it is written with, such as `add:tell3+event0+ask5`."""
     combination: Combination | None = None
     """The kind of sum and its numbers, where the answer depends on numbers."""
+    follow_up: tuple[str, str, str] | None = None
+    """A second question about the same story, with its steps and its answer: makes no sense alone."""
 
     @property
     def solution(self) -> str:
         """The whole answer, as a tutor writes it."""
-        return f"{self.steps}\nAnswer: {self.answer}"
+        return worked(self.steps, self.answer)
+
+
+def worked(steps: str, answer: str) -> str:
+    """The form of every answer."""
+    return f"{steps}\nAnswer: {answer}"
 
 
 def lines(block: str) -> tuple[str, ...]:
@@ -133,7 +140,14 @@ class Scene:
     def things(self) -> dict[str, str]:
         """Something to count, and what it lies in."""
         thing, things = self.pick(THINGS)
-        return {"thing": thing, "things": things, "box": self.pick(BOXES)}
+        article = "an" if thing[0] in "aeiou" else "a"
+        return {
+            "thing": thing,
+            "things": things,
+            "a_thing": f"{article} {thing}",
+            "A_thing": f"{article.capitalize()} {thing}",
+            "box": self.pick(BOXES),
+        }
 
     def numbers(self, kind: str, draw: Callable[[], Numbers], *, ordered: bool = False) -> Numbers:
         """Draw until the combination is on this scene's side of the border.

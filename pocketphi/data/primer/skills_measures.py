@@ -21,14 +21,16 @@ _UNITS = (
 
 
 def _cost(scene: Scene) -> Problem:
-    a, b = scene.numbers("multiply", lambda: (scene.between(2, 5 if scene.chance(0.75) else 9), scene.between(2, 10)))
+    a, b = scene.numbers(
+        "multiplication", lambda: (scene.between(2, 5 if scene.chance(0.75) else 9), scene.between(2, 10))
+    )
     x, y = scene.names(2)
     things = scene.things()
     fields = {"x": x, "y": y, "a": scene.say(a), "b": scene.say(b), **things}
     question, template = scene.write("cost", templates.COST, scene.frame(templates.COST), fields)
     steps = f"One {things['thing']} costs {b} dollars. There are {a} {things['things']}. {multiplied(a, b)}"
     wrong = slip(scene, a * b, a + b)
-    return Problem("money", "cost", question, steps, str(a * b), wrong, template, ("multiply", (a, b)))
+    return Problem("money", "cost", question, steps, str(a * b), wrong, template, ("multiplication", (a, b)))
 
 
 def _change(scene: Scene) -> Problem:
@@ -136,7 +138,7 @@ def _duration(scene: Scene) -> Problem:
 
 
 def _weekday(scene: Scene) -> Problem:
-    day, count = scene.numbers("weekday", lambda: (scene.below(7), scene.between(2, 6)), ordered=True)
+    day, count = scene.numbers("day", lambda: (scene.below(7), scene.between(2, 6)), ordered=True)
     x, y = scene.names(2)
     question, template = scene.write(
         "weekday",
@@ -148,7 +150,7 @@ def _weekday(scene: Scene) -> Problem:
     counted = ", ".join(f"{step} {name}" for step, name in enumerate(walk, 1))
     steps = f"Start at {WEEKDAYS[day]} and count {count} days: {counted}."
     wrong = WEEKDAYS[(day + count + scene.pick((-1, 1))) % 7]
-    return Problem("time", "weekday", question, steps, walk[-1], wrong, template, ("weekday", (day, count)))
+    return Problem("time", "weekday", question, steps, walk[-1], wrong, template, ("day", (day, count)))
 
 
 def _row(scene: Scene) -> tuple[int, int, int]:

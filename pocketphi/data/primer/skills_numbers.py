@@ -13,7 +13,16 @@ def _add(scene: Scene) -> Problem:
     question, template = scene.write("add", templates.ADD, frame, fields)
     second = f"{y} has" if frame == "both" else f"{x} gets"
     steps = f"{x} has {a} {things['things']}. {second} {b}{'' if frame == 'both' else ' more'}. {added(a, b)}"
-    return Problem("arithmetic", "add", question, steps, str(a + b), slip(scene, a + b), template, ("add", (a, b)))
+    total = a + b
+    less = None
+    # Held-out questions have one turn, and not every total has a held-out number to take away.
+    if frame != "both" and not scene.heldout:
+        _, c = scene.numbers("subtract", lambda: (total, scene.between(1, total)), ordered=True)
+        asked = scene.pick(templates.THEN_LESS).format(x=x, c=c)
+        less = (asked, f"{x} has {total} {things['things']}. {c} go away. {taken(total, c)}", str(total - c))
+    return Problem(
+        "arithmetic", "add", question, steps, str(total), slip(scene, total), template, ("add", (a, b)), less
+    )
 
 
 def _subtract(scene: Scene) -> Problem:
@@ -86,7 +95,7 @@ def _plural(box: str) -> str:
 
 
 def _multiply(scene: Scene) -> Problem:
-    a, b = scene.numbers("multiply", lambda: _factors(scene))
+    a, b = scene.numbers("multiplication", lambda: _factors(scene))
     x = scene.names(1)[0]
     things = scene.things()
     box = things["box"]
@@ -94,11 +103,11 @@ def _multiply(scene: Scene) -> Problem:
     question, template = scene.write("multiply", templates.MULTIPLY, scene.frame(templates.MULTIPLY), fields)
     steps = f"There are {a} {_plural(box)}. Each has {b} {things['things']}. {multiplied(a, b)}"
     wrong = slip(scene, a * b, a + b)
-    return Problem("sharing", "multiply", question, steps, str(a * b), wrong, template, ("multiply", (a, b)))
+    return Problem("sharing", "multiply", question, steps, str(a * b), wrong, template, ("multiplication", (a, b)))
 
 
 def _share(scene: Scene) -> Problem:
-    share, count = scene.numbers("multiply", lambda: _factors(scene))
+    share, count = scene.numbers("multiplication", lambda: _factors(scene))
     x = scene.names(1)[0]
     things = scene.things()
     a = share * count
@@ -106,7 +115,7 @@ def _share(scene: Scene) -> Problem:
     question, template = scene.write("share", templates.SHARE, scene.frame(templates.SHARE), fields)
     steps = f"There are {a} {things['things']} and {count} parts. {divided(a, count)} So each part has {share}."
     wrong = slip(scene, share, a - count)
-    return Problem("sharing", "share", question, steps, str(share), wrong, template, ("multiply", (share, count)))
+    return Problem("sharing", "share", question, steps, str(share), wrong, template, ("multiplication", (share, count)))
 
 
 SKILLS = (

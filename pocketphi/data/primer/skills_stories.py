@@ -26,7 +26,8 @@ def _where(scene: Scene) -> Problem:
     walk = places[: moves + 1]
     steps = " ".join([f"First the {item} is in the {walk[0]}.", *(f"Then it is in the {to}." for to in walk[1:])])
     wrong = walk[-2] if "other" not in frame or scene.chance(0.5) else places[3]
-    return Problem("stories", "where", question, steps, walk[-1], wrong, template)
+    again = (scene.pick(templates.WHERE_FIRST).format_map(fields), f"First the {item} is in the {walk[0]}.", walk[0])
+    return Problem("stories", "where", question, steps, walk[-1], wrong, template, follow_up=again)
 
 
 def _who(scene: Scene) -> Problem:
@@ -40,7 +41,8 @@ def _who(scene: Scene) -> Problem:
     owners = [x, y, z][: gives + 1]
     steps = " ".join([f"First {x} has the {item}.", *(f"Then {owner} has it." for owner in owners[1:])])
     wrong = owners[-2] if "other" not in frame or scene.chance(0.5) else w
-    return Problem("stories", "who", question, steps, owners[-1], wrong, template)
+    again = (scene.pick(templates.WHO_FIRST).format_map(fields), f"First {x} has the {item}.", x)
+    return Problem("stories", "who", question, steps, owners[-1], wrong, template, follow_up=again)
 
 
 def _program(scene: Scene, form: str) -> tuple[dict[str, object], str, str, Combination | None]:
@@ -49,8 +51,8 @@ def _program(scene: Scene, form: str) -> tuple[dict[str, object], str, str, Comb
         a, b = scene.numbers("add", lambda: easy(scene))
         return {"a": a, "b": b}, str(a + b), added(a, b), ("add", (a, b))
     if form == "product":
-        c, d = scene.numbers("multiply", lambda: (scene.between(2, 6), scene.between(2, 10)))
-        return {"c": c, "d": d}, str(c * d), multiplied(c, d), ("multiply", (c, d))
+        c, d = scene.numbers("multiplication", lambda: (scene.between(2, 6), scene.between(2, 10)))
+        return {"c": c, "d": d}, str(c * d), multiplied(c, d), ("multiplication", (c, d))
     if form == "branch":
         a, b = scene.numbers("branch", lambda: (scene.between(1, 30), scene.between(1, 30)), ordered=True)
         answer, size = ("yes", "more than") if a > b else ("no", "not more than")

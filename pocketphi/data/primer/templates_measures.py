@@ -11,9 +11,9 @@ COST = Patterns(
     known={
         "price": lines("""
             One {thing} costs {b} dollars.
-            A {thing} costs {b} dollars.
+            {A_thing} costs {b} dollars.
             The price of one {thing} is {b} dollars.
-            In the shop a {thing} costs {b} dollars.
+            In the shop {a_thing} costs {b} dollars.
             At the market one {thing} is {b} dollars.
             {y} sells one {thing} for {b} dollars.
         """),
@@ -63,10 +63,10 @@ CHANGE = Patterns(
     frames=("price pay ask", "price pay ask", "pay price ask", "whole"),
     known={
         "price": lines("""
-            {x} buys a {thing} for {b} dollars.
-            {x} wants a {thing} that costs {b} dollars.
-            A {thing} for {x} costs {b} dollars.
-            {x} gets a {thing} at the price of {b} dollars.
+            {x} buys {a_thing} for {b} dollars.
+            {x} wants {a_thing} that costs {b} dollars.
+            {A_thing} for {x} costs {b} dollars.
+            {x} gets {a_thing} at the price of {b} dollars.
             The {thing} that {x} buys costs {b} dollars.
         """),
         "pay": lines("""
@@ -85,15 +85,15 @@ CHANGE = Patterns(
             Find the change for {x}.
         """),
         "whole": lines("""
-            {x} pays {a} dollars for a {thing} that costs {b}. What is the change?
-            A {thing} costs {b} dollars. What change does {x} get from {a}?
+            {x} pays {a} dollars for {a_thing} that costs {b}. What is the change?
+            {A_thing} costs {b} dollars. What change does {x} get from {a}?
             If {x} has {a} dollars and spends {b} dollars, how much is left?
         """),
     },
     new={
         "price": lines("""
-            {x} chooses a {thing} marked {b} dollars.
-            For a {thing} the seller asks {x} {b} dollars.
+            {x} chooses {a_thing} marked {b} dollars.
+            For {a_thing} the seller asks {x} {b} dollars.
             The bill of {x} says {b} dollars.
         """),
         "pay": lines("""

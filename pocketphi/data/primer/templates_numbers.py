@@ -84,6 +84,13 @@ ADD = Patterns(
     },
 )
 
+THEN_LESS = lines("""
+    Then {x} gives away {c}. How many are left?
+    And if {x} then loses {c} of them?
+    Later {x} sells {c}. How many does {x} still have?
+    Now {c} of them break. How many remain?
+""")
+
 SUBTRACT = Patterns(
     frames=("tell event ask", "tell event ask", "ask tell event", "whole"),
     known={

@@ -149,6 +149,19 @@ WHO = Patterns(
     },
 )
 
+WHERE_FIRST = lines("""
+    And where was the {item} at first?
+    Where was it at the beginning?
+    Where did {x} have the {item} before?
+    In which place was the {item} first?
+""")
+WHO_FIRST = lines("""
+    And who had the {item} at first?
+    Who had it at the beginning?
+    Who was the first to have the {item}?
+    With whom was the {item} in the beginning?
+""")
+
 PYTHON = Patterns(
     frames=(
         "ask sum",
