@@ -123,7 +123,10 @@ def evaluate(recipe: RecipeFile, out: Out = None, data: Data = None, set_: Set =
 
 def quantize(
     checkpoint: Annotated[
-        Path, typer.Argument(metavar="CHECKPOINT", help="a finished stage that trains, such as runs/nano/dpo")
+        Path,
+        typer.Argument(
+            metavar="CHECKPOINT", help="a stage that trained, such as runs/nano/dpo, or a Hugging Face folder"
+        ),
     ],
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="DIR", help="the directory to write; it holds model.pocket")
@@ -131,19 +134,15 @@ def quantize(
     group: Group = 64,
 ) -> None:
     """Round a checkpoint to 4-bit weights. Prints the path of the model file."""
-    from pocketphi.artifact import open_artifact
+    from pocketphi.artifact import is_artifact, open_artifact
     from pocketphi.cli.watch import one_stage
     from pocketphi.quant.quantize import quantize as quantize_checkpoint
     from pocketphi.recipe import Quantize
 
+    table = Quantize.model_validate({"group": group})
+    source = open_artifact(checkpoint, "checkpoint") if is_artifact(checkpoint) else checkpoint
     with one_stage("quantize") as progress:
-        model = quantize_checkpoint(
-            Quantize.model_validate({"group": group}),
-            open_artifact(checkpoint, "checkpoint"),
-            out,
-            seed=1,
-            progress=progress,
-        )
+        model = quantize_checkpoint(table, source, out, seed=1, progress=progress)
     print(model.path / "model.pocket")
 
 
