@@ -68,9 +68,10 @@ class MostFrequentAnswer:
         raise UserError("the most frequent answer has no probability")
 
     def generate(self, requests: Sequence[GenerateRequest]) -> list[GenerateResult]:
-        return [self._answer(_plain(request.prompt).strip()) for request in requests]
+        return [self._answer(request.prompt) for request in requests]
 
-    def _answer(self, question: str) -> GenerateResult:
+    def _answer(self, prompt: str | tuple[Message, ...]) -> GenerateResult:
+        question = prompt.strip() if isinstance(prompt, str) else prompt[-1].content
         text = f"{MARK} {self._answers.get(self._topics.get(question, ''), '')}"
         return GenerateResult(text=text, num_tokens=len(_WORD.findall(text)), stop_reason=StopReason.END)
 
@@ -236,13 +237,17 @@ def _words(text: str) -> list[str]:
 
 
 def _plain(prompt: str | tuple[Message, ...]) -> str:
-    """A prompt as the texts of `conversation_text` begin."""
-    return prompt if isinstance(prompt, str) else "".join(f"{message.content}\n" for message in prompt)
+    """A prompt as the texts that are learnt from begin."""
+    return prompt if isinstance(prompt, str) else f"{_turns(prompt)}[assistant]\n"
 
 
 def conversation_text(conversation: Conversation) -> str:
-    """A conversation as a text for `NGramModel.learn`: its turns, a line end between them."""
-    return _plain(conversation.messages).removesuffix("\n")
+    """A conversation as a text for `NGramModel.learn`: each turn below the name of its role."""
+    return _turns(conversation.messages).removesuffix("\n")
+
+
+def _turns(messages: Sequence[Message]) -> str:
+    return "".join(f"[{message.role}]\n{message.content}\n" for message in messages)
 
 
 def _log_spelling(word: str) -> float:

@@ -82,7 +82,7 @@ def test_conversations_are_learnt_as_they_are_asked():
         [conversation_text(exchange("two and two?", "4")), conversation_text(exchange("why?", "x"))]
     )
     assert ask(model, (Message("user", "two and two?"),)).text == "Let us see.\nAnswer: 4"
-    assert ask(model, "two and two?\n").text == "Let us see.\nAnswer: 4"
+    assert ask(model, (Message("user", "never asked"),)).text.startswith("Let us see.\nAnswer: ")
 
 
 def test_the_commonest_answer_of_a_topic():
