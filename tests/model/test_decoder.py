@@ -12,6 +12,7 @@ from model.shapes import decoder, tokens
 from pocketphi.architecture import DecoderConfig, expected_tensors
 from pocketphi.errors import UserError
 from pocketphi.model import Decoder, initialise, loss
+from pocketphi.model.attention import attend, visible_in_documents
 from pocketphi.recipe import load_recipe
 from tiny import longrope_config, tiny_config
 
@@ -93,30 +94,47 @@ def test_a_full_cache_says_so():
         model(tokens(1, 3), cache=cache)
 
 
-class AttentionDtypes(TorchDispatchMode):
-    """Notes what attention kernels are given."""
+class Dtypes(TorchDispatchMode):
+    """Notes what matrix products and attention kernels are given."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.seen: list[tuple[str, set[torch.dtype]]] = []
+        self.seen: dict[str, set[torch.dtype]] = {}
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if "scaled_dot_product" in str(func):
-            self.seen.append((str(func), {argument.dtype for argument in args if isinstance(argument, torch.Tensor)}))
+        name = func.overloadpacket.__name__
+        if "scaled_dot_product" in name or name in ("mm", "bmm", "_softmax"):
+            self.seen.setdefault(name, set()).update(part.dtype for part in args if isinstance(part, torch.Tensor))
         return func(*args, **(kwargs or {}))
 
 
-@pytest.mark.parametrize("cached", [False, True])
-def test_attention_stays_in_bfloat16_under_autocast(cached):
+@pytest.mark.parametrize("use", ["training", "evaluating", "generating"])
+def test_attention_stays_in_bfloat16_under_autocast(use):
     """Single-precision rotary tables must not widen queries and keys: that would take the slow path."""
     model = decoder()
-    with AttentionDtypes() as attention, torch.autocast("cpu", torch.bfloat16):
-        cache = model.new_cache(2, 8) if cached else None
-        model(tokens(2, 8), cache=cache)
-    assert len(attention.seen) == 2
-    for name, dtypes in attention.seen:
-        assert "flash" in name
-        assert dtypes == {torch.bfloat16}
+    with Dtypes() as found, torch.autocast("cpu", torch.bfloat16), torch.set_grad_enabled(use == "training"):
+        model(tokens(2, 8), cache=model.new_cache(2, 8) if use == "generating" else None)
+    attention = {"bmm", "_softmax"} if use == "training" else {"_scaled_dot_product_flash_attention_for_cpu"}
+    assert found.seen.keys() == {"mm", *attention}
+    assert all(dtypes == {torch.bfloat16} for dtypes in found.seen.values()), found.seen
+
+
+@pytest.mark.parametrize("key_heads", [1, 2, 4])
+@pytest.mark.parametrize("masked", [False, True])
+def test_plain_attention_is_the_kernels(key_heads, masked):
+    """Values and gradients, within what bfloat16 holds."""
+    generator = torch.Generator().manual_seed(0)
+    parts = [torch.randn(3, heads, 24, 16, generator=generator) for heads in (4, key_heads, key_heads)]
+    positions = torch.stack([torch.arange(24), torch.arange(24) % 9, torch.arange(24) % 24])
+    mask = visible_in_documents(positions, 7) if masked else None
+    results = []
+    for dtype, requires_grad in ((torch.bfloat16, True), (torch.float32, True)):
+        inputs = [part.to(torch.bfloat16).to(dtype).requires_grad_(requires_grad) for part in parts]
+        out = attend(*inputs, mask)
+        out.square().sum().backward()
+        results.append([out, *(part.grad for part in inputs)])
+    for plain, kernel in zip(*results, strict=True):
+        assert (plain.float() - kernel).norm() < 0.01 * kernel.norm()
 
 
 def test_autocast_keeps_the_masters_and_moves_the_loss_little():
@@ -131,8 +149,14 @@ def test_autocast_keeps_the_masters_and_moves_the_loss_little():
     assert all(weight.grad is not None and weight.grad.dtype == torch.float32 for weight in model.parameters())
 
 
-@pytest.mark.parametrize("config", [tiny_config(), tiny_config(sliding_window=5), longrope_config(border=8)])
-@pytest.mark.parametrize("documents", [False, True])
+@pytest.mark.parametrize(
+    ("config", "documents"),
+    [
+        (tiny_config(num_hidden_layers=1), False),
+        (tiny_config(num_hidden_layers=1, sliding_window=5), False),
+        (longrope_config(border=8, num_hidden_layers=1), True),
+    ],
+)
 def test_training_compiles_into_one_graph(config, documents, monkeypatch):
     monkeypatch.setattr(loss, "MAX_WHOLE_LOGITS", 20 * 272)  # chunks too
     model = decoder(config)
