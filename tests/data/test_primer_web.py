@@ -6,6 +6,7 @@ import re
 import struct
 from collections import Counter
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -14,6 +15,9 @@ from resiliparse.extract.html2text import extract_plain_text
 
 from pocketphi.artifact import Artifact
 from pocketphi.data.primer import generate_primer, warc
+from pocketphi.data.primer.lessons import Block
+from pocketphi.data.primer.pages_junk import with_noise
+from pocketphi.data.primer.problem import Scene
 from pocketphi.data.records import read_questions
 from pocketphi.recipe import Primer
 
@@ -152,3 +156,16 @@ def test_a_record_is_a_gzip_member_without_time_or_compressor(tmp_path: Path) ->
     with path.open("rb") as file:
         records = ArchiveIterator(file, record_types=WarcRecordType.response, parse_http=True)
         assert [record.reader.read() for record in records] == [body]
+
+
+def test_noise_replaces_no_more_words_than_it_says() -> None:
+    words = [f"word{number}" for number in range(400)]
+    blocks = [
+        Block("paragraph", " ".join(words[:150])),
+        Block("example", " ".join(words[150:200]), "\n".join(words[200:])),
+    ]
+    for share, replaced in ((0.0, 0), (0.005, 2), (0.02, 8)):
+        noisy = with_noise(Scene(Random(1)), blocks, share)
+        kept = [word for block in noisy for word in f"{block.text} {block.more}".split() if word in words]
+        assert len(words) - len(kept) == replaced
+        assert [block.kind for block in noisy] == [block.kind for block in blocks]

@@ -5,6 +5,7 @@ is broken on purpose.
 """
 
 import base64
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -225,12 +226,28 @@ JUNK_KINDS: dict[str, tuple[Callable[[Scene, Site], Page], int]] = {
 
 
 def with_noise(scene: Scene, blocks: Sequence[Block], share: float) -> tuple[Block, ...]:
-    """The same blocks with about that share of their words replaced."""
+    """The same blocks with that share of their words, rounded down, replaced."""
+    sizes = [_count(text) for block in blocks for text in (block.text, block.more)]
+    places = iter(sorted(scene.rng.sample(range(sum(sizes)), int(sum(sizes) * share))))
+    place = next(places, -1)
+    number = 0
 
     def noisy(text: str) -> str:
-        return "\n".join(
-            " ".join(scene.pick(said.NOISE_WORDS) if word and scene.chance(share) else word for word in line.split(" "))
-            for line in text.split("\n")
-        )
+        nonlocal place, number
+        if place >= number + _count(text) or place < 0:
+            number += _count(text)
+            return text
+        words = re.split(r"([ \n])", text)
+        for index in range(0, len(words), 2):
+            if number == place:
+                words[index] = scene.pick(said.NOISE_WORDS)
+                place = next(places, -1)
+            number += 1
+        return "".join(words)
 
     return tuple(Block(block.kind, noisy(block.text), noisy(block.more)) for block in blocks)
+
+
+def _count(text: str) -> int:
+    """Words as `with_noise` counts them; an empty text has one, which is empty."""
+    return text.count(" ") + text.count("\n") + 1

@@ -35,7 +35,7 @@ def _cost(scene: Scene) -> Problem:
 
 def _change(scene: Scene) -> Problem:
     def draw() -> tuple[int, int]:
-        paid = scene.pick((5, 10, 10, 20, 20, 50, 100)) if scene.chance(0.6) else scene.between(5, 60)
+        paid = scene.pick((5, 10, 10, 20, 20, 20, 50)) if scene.chance(0.75) else scene.between(5, 40)
         return paid, scene.between(2, paid - 1)
 
     a, b = scene.numbers("subtract", draw, ordered=True)

@@ -318,7 +318,7 @@ FAMILY = Patterns(
             {x}, the {parent} of {y}, lives near the {place}.
             {y} calls {x} {parent}.
             Everybody calls {x} the {parent} of {y}.
-            {y} lives with the {parent}, {x}.
+            {y}'s {parent} is {x}.
         """),
         "second": lines("""
             {y} is the {link} of {z}.
@@ -331,7 +331,7 @@ FAMILY = Patterns(
         "ask": lines("""
             Who is the {relation} of {z}?
             What is the {relation} of {z} called?
-            Who is a {relation} to {z}?
+            Who is {z}'s {relation}?
             Name the {relation} of {z}.
             Tell me who the {relation} of {z} is.
             {z} looks for the {relation}. Who is it?
