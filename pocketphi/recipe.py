@@ -60,8 +60,8 @@ class Curate(Table):
     """Bands of them; documents that agree in a whole band are compared."""
     min_similarity: Fraction = 0.7
     """Estimated Jaccard similarity from which two documents are duplicates."""
-    min_education: Annotated[float, Field(ge=0.0, le=5.0)] = 3.0
-    """Educational value (0 to 5) that a page needs; 3 is FineWeb-Edu's threshold."""
+    min_education: Annotated[float, Field(ge=0.0, le=5.0)] = 2.5
+    """Educational value (0 to 5) that a page needs; FineWeb-Edu keeps what rounds to 3."""
     best_fraction: Fraction = 0.3
     """Part of the kept pages, by educational value, that phase 2 reads instead of phase 1."""
     runner: Literal["native", "ray"] = "native"

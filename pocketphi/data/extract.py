@@ -22,6 +22,26 @@ MAX_UNDECODABLE_FRACTION = 0.02
 MAX_DEPTH = 400
 """Nested elements beyond which the search for main content, quadratic in depth, is left out."""
 
+MAX_ASIDE_FRACTION = 0.1
+"""An element whose name says that it is beside the point goes only if it holds at most this part of the page."""
+
+_ASIDES = ",".join(
+    f'[{attribute}*="{name}"]'
+    for name in (
+        "comment", "share", "sharing", "social", "related", "recommend", "newsletter", "cookie", "sidebar",
+        "breadcrumb", "promo", "advert", "banner", "subscribe", "author-bio", "footer",
+    )
+    for attribute in ("class", "id")
+) + ",footer,aside,nav"  # fmt: skip
+_ITEM = re.compile(r"\s*(?:\d{1,3}[.)]|[•◦▪*-])\s+\S")
+_MENU = re.compile(r"\s*[|»›•·]\s*")
+_NOTICE = re.compile(
+    r"(?:©|\(c\) ?(?:19|20)\d\d|copyright (?:©|\(c\)|(?:19|20)\d\d)|all rights reserved|powered by\b"
+    r"|(?:leave|write|post) a (?:comment|reply)|no comments yet|comments(?: \(\d+\))?$|\d+ comments?$"
+    r"|advertisement$|read more$|share(?: (?:this|on|print|tweet|e-?mail|by|via|facebook|twitter))+\b"
+    r"|(?:skip|jump) to (?:main )?content|back to top$|follow us\b|sign up for our\b|subscribe to our\b)",
+    re.IGNORECASE,
+)
 _META_CHARSET = re.compile(rb"<meta[^>]{1,200}?charset\s*=\s*[\"']?\s*([\w.:-]{2,40})", re.IGNORECASE)
 _NESTING = re.compile(
     r"<(/?)(?:div|span|section|article|table|ul|ol|blockquote|font|center|b|i|em|strong|a|form)\b", re.I
@@ -31,7 +51,11 @@ _TABS = re.compile(r"[ \t]*\t[ \t]*")
 _SPACES = re.compile(r"(?<=\S)[ \u00a0\u2000-\u200a\u3000]{2,}")
 _BLANK_LINES = re.compile(r"\n{3,}")
 _FRONT_MATTER = re.compile(r"\A---\n.{0,4000}?\n---\n", re.DOTALL)
-_KEPT_CONTROLS = frozenset("\n\t")
+# Controls, soft hyphens, marks of direction, lone surrogates, private use; the joiners that some scripts spell with stay.
+_INVISIBLE = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+    "\ud800-\udfff\ue000-\uf8ff]"
+)
 
 
 class NoText(Exception):
@@ -95,13 +119,9 @@ def decode(payload: bytes, charset: str | None, *, is_html: bool) -> str:
 def tidy(text: str) -> str:
     """One form for equal texts: NFC, plain line ends, no control or invisible characters, no runs of blanks."""
     text = unicodedata.normalize("NFC", text.replace("\r\n", "\n").replace("\r", "\n"))
-    if not text.isprintable():
-        text = "".join(c for c in text if c in _KEPT_CONTROLS or unicodedata.category(c) not in _INVISIBLE)
+    text = _INVISIBLE.sub("", text)
     lines = [_SPACES.sub(" ", _TABS.sub(_cell, line)).rstrip() for line in text.split("\n")]
     return _BLANK_LINES.sub("\n\n", "\n".join(lines)).strip()
-
-
-_INVISIBLE = frozenset(("Cc", "Cf", "Cs", "Co", "Cn"))
 
 
 def _cell(match: re.Match[str]) -> str:
@@ -112,12 +132,63 @@ def _cell(match: re.Match[str]) -> str:
 def _main_text(html: str, extractor: Extractor) -> str:
     if extractor == "trafilatura":
         return _precise(html)
-    is_deep = _depth(html) > MAX_DEPTH
     tree = HTMLTree.parse(html)
-    text = extract_plain_text(tree, main_content=not is_deep, alt_texts=False)
-    if not text.strip() and not is_deep:
-        text = extract_plain_text(tree, main_content=False, alt_texts=False)
-    return str(text)
+    if _depth(html) > MAX_DEPTH:
+        return str(extract_plain_text(tree, main_content=False, alt_texts=False))
+    _remove_asides(tree)
+    every = str(extract_plain_text(tree, main_content=False, alt_texts=False))
+    text = str(extract_plain_text(tree, main_content=True, alt_texts=False))
+    lines = _with_lists(text.split("\n"), every.split("\n")) if text.strip() else every.split("\n")
+    return "\n".join(line for line in lines if not _is_boilerplate(line))
+
+
+def _remove_asides(tree: HTMLTree) -> None:
+    """Take out what its name says is beside the point, unless it holds much of the page: names lie."""
+    if tree.body is None:
+        return
+    most = MAX_ASIDE_FRACTION * len(tree.body.text)
+    for element in tree.body.query_selector_all(_ASIDES):
+        if element.parent is not None and len(element.text) <= most:
+            element.parent.remove_child(element)
+
+
+def _with_lists(main: list[str], every: list[str]) -> list[str]:
+    """The main lines, with the lists of sentences between them that resiliparse takes for menus."""
+    lines: list[str] = []
+    place = 0
+    for line in main:
+        bare = line.strip()
+        if bare:
+            try:
+                found = next(n for n in range(place, len(every)) if every[n].strip() == bare)
+            except StopIteration:
+                lines.append(line)
+                continue
+            if lines:
+                lines += _sentences_of_lists(every[place:found])
+            place = found + 1
+        lines.append(line)
+    return lines
+
+
+def _sentences_of_lists(lines: list[str]) -> list[str]:
+    items = [line for line in lines if _ITEM.match(line)]
+    sentences = sum(line.rstrip().endswith((".", "?", "!", ":", ";", "。")) for line in items)
+    return [*items, ""] if items and sentences >= 0.6 * len(items) else []
+
+
+def _is_boilerplate(line: str) -> bool:
+    bare = line.strip()
+    if not bare or len(bare) > 150:
+        return False
+    if _NOTICE.match(bare):
+        return True
+    parts = [part.strip() for part in _MENU.split(bare)]
+    return (
+        len(parts) >= 3
+        and all(len(part) <= 24 and part[-1:] not in ".?!" for part in parts)
+        and not any(map(str.isdigit, bare))
+    )
 
 
 def _precise(html: str) -> str:

@@ -29,6 +29,8 @@ STOP_WORDS = {"en": frozenset(("the", "be", "to", "of", "and", "that", "have", "
 # Korean marks the part a noun plays by a particle at its end; ours, in the place of Gopher's stop words.
 PARTICLES = ("은", "는", "이", "가", "을", "를", "에", "에서", "의", "와", "과", "도", "로", "다")
 
+MAX_CAPITALS = 0.3  # ours, of the Latin letters: shouting
+
 # Gopher, table A1.
 MAX_DUPLICATE_LINES = MAX_DUPLICATE_PARAGRAPHS = 0.30
 MAX_DUPLICATE_LINE_CHARACTERS = MAX_DUPLICATE_PARAGRAPH_CHARACTERS = 0.20
@@ -51,14 +53,18 @@ MAX_SHORT_LINES = 0.67
 SHORT_LINE = 30
 MAX_NEW_LINES_PER_WORD = 0.3
 
-# Ours: exercises repeat their phrases and keep their lines short on purpose, so these faults are forgiven to pages
-# that teach this much (on the scale of `pocketphi.data.education`).
-FAULTS_OF_EXERCISES = frozenset(("repeated phrases", "short lines", "many lines"))
-MIN_EDUCATION_OF_EXERCISES = 3.5
+# Ours: exercises repeat themselves, keep their lines short and are full of numbers on purpose, so these faults are
+# forgiven to pages that teach this much (on the scale of `pocketphi.data.education`).
+FAULTS_OF_EXERCISES = frozenset(
+    ("repeated phrases", "repeated lines", "short lines", "many lines", "words without a letter")
+)
+MIN_EDUCATION_OF_EXERCISES = 3.0
 
 _END = re.compile(r"[.!?。！？…][\"'”’)\]]*(?=\s|$)")
 _ENDS = (".", "!", "?", "。", "！", "？", "…", '"', "”", "’", "'", ":", ";", ")")
 _BULLETS = ("•", "‣", "▪", "◦", "●", "○", "–", "-", "*", "·")
+_SIGN = re.compile(r"[^\W_]")
+_CAPITAL, _SMALL = re.compile(r"[A-Z]"), re.compile(r"[a-z]")
 _LETTER = re.compile(r"[^\W\d_]")
 
 
@@ -94,16 +100,19 @@ def _words_fault(words: list[str], language: str) -> str | None:
         return "too few words"
     if len(words) > MAX_WORDS:
         return "too many words"
-    bare = [word for word in words if any(map(str.isalnum, word))]
+    bare = [word for word in words if _SIGN.search(word)]
     low, high = MEAN_WORD_LENGTH.get(language, (0.0, float("inf")))
     if not bare or not low <= sum(map(len, bare)) / len(bare) <= high:
         return "mean word length"
     text = " ".join(words)
+    capitals, small = len(_CAPITAL.findall(text)), len(_SMALL.findall(text))
+    if capitals > MAX_CAPITALS * (capitals + small):
+        return "capitals"
     if text.count("#") / len(words) > MAX_SYMBOLS_PER_WORD:
         return "hash signs"
     if (text.count("...") + text.count("…")) / len(words) > MAX_SYMBOLS_PER_WORD:
         return "ellipses"
-    if sum(_LETTER.search(word) is not None for word in words) / len(words) < _min_with_letter(text):
+    if sum(_LETTER.search(word) is not None for word in words) / len(words) < MIN_WORDS_WITH_LETTER:
         return "words without a letter"
     if language in STOP_WORDS:
         lowered = {word.lower() for word in words}
@@ -112,11 +121,6 @@ def _words_fault(words: list[str], language: str) -> str | None:
     if language == "ko" and len({word for word in map(_bare, words) if word.endswith(PARTICLES)}) < MIN_STOP_WORDS:
         return "stop words"
     return None
-
-
-def _min_with_letter(text: str) -> float:
-    # Worked arithmetic (`12 + 5 = 17`) is half numbers and signs by right.
-    return 0.5 if text.count(" = ") * 3 >= 2 else MIN_WORDS_WITH_LETTER
 
 
 def _bare(word: str) -> str:
