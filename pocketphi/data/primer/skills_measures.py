@@ -161,7 +161,7 @@ def _row(scene: Scene) -> tuple[int, int, int]:
     if level < 0.3:
         step = scene.between(2, 6)
         return scene.between(5 * step, 5 * step + 20), -step, 0
-    return scene.between(1, 20 if level < 0.8 else 40), scene.pick((1, 2, 2, 3, 3, 4, 5, 5, 6, 7, 8, 9, 10, 10)), 0
+    return scene.between(1, 12 if level < 0.85 else 40), scene.pick((1, 2, 2, 3, 3, 4, 5, 5, 6, 7, 8, 9, 10, 10)), 0
 
 
 def _terms(start: int, step: int, doubles: int, count: int) -> list[int]:

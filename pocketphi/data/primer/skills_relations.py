@@ -64,15 +64,14 @@ def _order(scene: Scene) -> Problem:
     pairs = [(first, second), (second, third)]
     if scene.chance(0.5):
         pairs.reverse()
+    # Each fact is said again as it comes, in one direction; the order follows from two cases only.
+    told = [f"{p} is {more} than {q}." for p, q in pairs]
     x, y, z = scene.shuffled((first, second, third))
     fields = {"plain": plain, "more": more, "less": less, "most": most if top else least, "x": x, "y": y, "z": z}
     parts = {f"tell{index}": {**fields, "p": p, "q": q} for index, (p, q) in enumerate(pairs, 1)}
     question, template = scene.write("order", templates.ORDER, scene.frame(templates.ORDER), fields, parts)
     answer, wrong = (first, third) if top else (third, first)
-    steps = (
-        f"{first} is {more} than {second}. {second} is {more} than {third}. "
-        f"So the {most if top else least} is {answer}."
-    )
+    steps = f"{told[0]} {told[1]} The order is {first}, {second}, {third}. So the {most if top else least} is {answer}."
     return Problem("ordering", "order", question, steps, answer, wrong, template)
 
 
@@ -138,7 +137,8 @@ def _family(scene: Scene) -> Problem:
     }  # fmt: skip
     question, template = scene.write("family", templates.FAMILY, scene.frame(templates.FAMILY), fields)
     why = f"The {first} of a parent is the {relation}."
-    steps = f"{x} is the {first} of {y}. {y} is the {link} of {z}. {why} So it is {x}."
+    # From the one who is asked about up, name by name.
+    steps = f"The {link} of {z} is {y}. The {first} of {y} is {x}. {why} So it is {x}."
     return Problem("family", "family", question, steps, x, y, template)
 
 

@@ -14,16 +14,10 @@ def words(text: str, separator: str | None = None) -> tuple[str, ...]:
     return tuple(entry.strip() for entry in text.split(separator))
 
 
-_GIVEN = words(
-    "Anna Ben Carla David Emma Felix Greta Henry Ida Jonas Karin Leo Maria Nina Oscar Paula Quentin Rosa Samuel Tina "
-    "Victor Wanda Yusuf Zoe Amir Bella Chen Dora Elif Farid Gina Hugo Ines Jamal Kofi Lucia Miguel Nadia Omar Priya "
-    "Ravi Sara Tomas Uma Vera Walter Xenia Yara Zack Alice Bruno Clara Daniel Esther Frank Gloria Hassan Irene Jack"
-)
 _ONSETS = words(
-    "B Bel Bra Cal Cor D Dar Del Dor E El Er F Fal Fen Fin G Gar Gil H Hal Hel I Il J Jar Jel K Kal Kel "
-    "Kir L Lam Len Lor "
-    "M Mal Mar Mel Mir N Nal Ner O Or P Pel Per R Ral Ren Ros S Sal Sel Sor T Tal Tam Ter Tor U V Val "
-    "Ver Vil W Wil Y Z Zel Zor"
+    "B Bel Bra Cal Cor D Dar Del Dor E El Er F Fal Fen Fin G Gar Gil H Hal Hel I Il J Jar Jel K Kal Kel Kir "
+    "L Lam Len Lor M Mal Mar Mel Mir N Nal Ner O Or P Pel Per R Ral Ren Ros S Sal Sel Sor T Tal Tam Ter Tor "
+    "U V Val Ver Vil W Wil Y Z Zel Zor"
 )
 _MIDDLES = words("a e i o u ai ea ia io ara eli emi ina iri ola ona uri avi eno ado ami ilo")
 _ENDS = words(
@@ -50,9 +44,9 @@ def _names() -> tuple[str, ...]:
     return tuple(sorted(name for name in built if crc32(name.encode()) % 3 == 0))
 
 
-NAMES = tuple(name for name in (*_GIVEN, *_names()) if name in _GIVEN or not is_heldout("name", name))
-"""People of lessons, pages and conversations."""
-HELDOUT_NAMES = tuple(name for name in _names() if name not in _GIVEN and is_heldout("name", name))
+NAMES = tuple(name for name in _names() if not is_heldout("name", name))
+"""People of lessons, pages and conversations. None tells if it is a woman's or a man's."""
+HELDOUT_NAMES = tuple(name for name in _names() if is_heldout("name", name))
 """People of held-out questions, and of nothing else but planted contamination."""
 
 # singular plural
