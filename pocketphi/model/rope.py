@@ -12,14 +12,15 @@ The tables are plain numbers, not buffers: nothing is lost on the meta device or
 import torch
 from torch import Tensor
 
-from pocketphi.architecture import RopeConfig, inverse_frequencies
+from pocketphi.architecture import RopeConfig
 
 
 class Rotary:
     """Turns positions into cosines and sines for one shape of head."""
 
     def __init__(self, rope: RopeConfig) -> None:
-        self.short, self.long = inverse_frequencies(rope)
+        self.short = _inverse_frequencies(rope, rope.short_factor)
+        self.long = _inverse_frequencies(rope, rope.long_factor) if rope.is_long else None
         self.border = rope.original_max_position_embeddings
         self.attention_factor = rope.attention_factor
 
@@ -46,6 +47,19 @@ class Rotary:
             frequencies = torch.where((lengths > self.border)[:, None, None], long, short)
         angles = positions[..., None].float() * frequencies
         return angles.cos() * self.attention_factor, angles.sin() * self.attention_factor
+
+
+def _inverse_frequencies(rope: RopeConfig, factors: tuple[float, ...] | None) -> list[float]:
+    """Radians per position of every feature pair, in single precision.
+
+    `architecture.inverse_frequencies` rounds the power correctly, torch's may be one bit off (one pair of Phi-3-mini's
+    48 is). The published decoders use torch's, and 4,000 positions on, that bit is seen in the logits at 2e-5; so this
+    decoder uses it too.
+    """
+    pairs = torch.arange(0, rope.head_dim, 2, dtype=torch.float32, device="cpu") / rope.head_dim
+    stretch = torch.tensor(factors or [1.0] * len(pairs), dtype=torch.float32, device="cpu")
+    table: list[float] = (1.0 / (stretch * rope.rope_theta**pairs)).tolist()
+    return table
 
 
 def apply_rope(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:

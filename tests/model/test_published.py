@@ -56,6 +56,38 @@ def test_logits_and_gradients_are_the_published_ones(pair):
         assert (weight.grad - expected).norm() <= 1e-5 * expected.norm(), name
 
 
+WIDE_HEADS = {"hidden_size": 192, "num_attention_heads": 2, "num_key_value_heads": 2, "num_hidden_layers": 2}
+"""96 features a head, as Phi-3-mini has, where correctly rounded powers differ from torch's in one bit."""
+
+
+@pytest.mark.parametrize(
+    ("changes", "length"),
+    [
+        ({"max_position_embeddings": 4096, "sliding_window": 2047}, 2100),
+        (
+            {
+                "max_position_embeddings": 131_072,
+                "original_max_position_embeddings": 2048,
+                "rope_scaling": {
+                    "type": "longrope",
+                    "short_factor": [1.0 + 0.04 * pair for pair in range(48)],
+                    "long_factor": [1.08 + 1.33 * pair for pair in range(48)],
+                },
+            },
+            2049,
+        ),
+    ],
+    ids=["window", "LongRoPE"],
+)
+def test_logits_stay_the_published_ones_thousands_of_positions_on(changes, length, tmp_path):
+    published = phi3(**WIDE_HEADS, **changes)
+    ours = load_checkpoint(save(published, tmp_path / "published", torch.float32))
+    ids = tokens(1, length)
+    with torch.no_grad():
+        difference = ours.logits(ours(ids)) - published(ids, use_cache=False).logits
+    assert difference.abs().max() <= 1e-5
+
+
 def test_decoding_with_a_cache_equals_the_whole_pass(pair):
     published, ours, ids, _ = pair
     length = ids.shape[1]
