@@ -49,7 +49,7 @@ _EFFECTS = {
     "it freezes": r"cold night|icy|coldest day|below zero|frost|in the snow",
     "it gets wet": r"in the rain\.|into the pond|in the bath|It rains|spills water|wave|in the storm\.",
     "it dries": r"wet (shirt|towel|sock|scarf|dress|coat|sheet)",
-    "it wilts": r"does not water|no water|forgets to give|without rain|Nobody waters|thirsty",
+    "it wilts": r"does not water|\bno water|forgets to give|without rain|Nobody waters|thirsty",
     "it grows": r"waters the|good soil|sun, rain|care of|enough water|bright window|rich garden",
     "it burns": r"into the fire|flame|campfire|coal|Sparks",
     "it rusts": r"iron \w+",

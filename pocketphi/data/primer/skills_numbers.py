@@ -96,10 +96,10 @@ def _plural(box: str) -> str:
 
 def _multiply(scene: Scene) -> Problem:
     a, b = scene.numbers("multiplication", lambda: _factors(scene))
-    x = scene.names(1)[0]
+    x, y = scene.names(2)
     things = scene.things()
     box = things["box"]
-    fields = {"x": x, "a": scene.say(a), "b": scene.say(b), "boxes": _plural(box), **things}
+    fields = {"x": x, "y": y, "a": scene.say(a), "b": scene.say(b), "boxes": _plural(box), **things}
     question, template = scene.write("multiply", templates.MULTIPLY, scene.frame(templates.MULTIPLY), fields)
     steps = f"There are {a} {_plural(box)}. Each has {b} {things['things']}. {multiplied(a, b)}"
     wrong = slip(scene, a * b, a + b)
@@ -108,10 +108,10 @@ def _multiply(scene: Scene) -> Problem:
 
 def _share(scene: Scene) -> Problem:
     share, count = scene.numbers("multiplication", lambda: _factors(scene))
-    x = scene.names(1)[0]
+    x, y = scene.names(2)
     things = scene.things()
     a = share * count
-    fields = {"x": x, "a": a, "b": scene.say(count), **things}
+    fields = {"x": x, "y": y, "a": a, "b": scene.say(count), **things}
     question, template = scene.write("share", templates.SHARE, scene.frame(templates.SHARE), fields)
     steps = f"There are {a} {things['things']} and {count} parts. {divided(a, count)} So each part has {share}."
     wrong = slip(scene, share, a - count)

@@ -167,8 +167,8 @@ def _article(word: str) -> str:
 
 def _science(scene: Scene) -> Problem:
     frame = scene.frame(knowledge.SCIENCE)
-    x = scene.names(1)[0]
-    fields: dict[str, object] = {"x": x}
+    x, y = scene.names(2)
+    fields: dict[str, object] = {"x": x, "y": y}
     combination = None
     if frame in ("float", "magnet"):
         yes_things, no_things = (

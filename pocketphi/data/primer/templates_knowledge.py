@@ -279,47 +279,93 @@ SCIENCE = Patterns(
             What covers the body of {an} {animal}?
             {x} draws {an} {animal}. With what is its body covered?
             Tell {x} what covers {an} {animal}.
+            {x} touches {an} {animal}. What covers it?
+            What covers the body of the {animal} of {x}?
+            {x} asks {y} what covers {an} {animal}.
+            Say what the body of {an} {animal} is covered with.
+            With what is {an} {animal} covered?
+            The body of {an} {animal}, says {x}, is covered with what?
         """),
         "legs": lines("""
             How many legs does {an} {animal} have?
             {x} draws {an} {animal}. How many legs must it have?
             {x} asks how many legs {an} {animal} has.
             Tell {x} the number of legs of {an} {animal}.
+            How many legs has {an} {animal}?
+            On how many legs does {an} {animal} walk?
+            {x} sees {an} {animal}. How many legs does it have?
+            {x} and {y} look at {an} {animal}. How many legs?
+            What is the number of legs of {an} {animal}?
+            {x} wants to know how many legs {an} {animal} has.
         """),
         "breath": lines("""
             With what does {an} {animal} breathe?
             {x} watches {an} {animal}. What does it breathe with?
             What does {an} {animal} use to breathe?
             {x} asks what {an} {animal} breathes with.
+            {x} draws {an} {animal}. With what does it breathe?
+            How does the {animal} of {x} breathe, with what?
+            Tell {x} what {an} {animal} breathes with.
+            {x} and {y} talk about {an} {animal}. What does it breathe with?
+            {an} {animal} breathes with what, asks {x}.
         """),
         "young": lines("""
             Does {an} {animal} lay eggs or have live young?
             {x} asks if {an} {animal} lays eggs or has live young.
             What does {an} {animal} have, eggs or live young?
+            Does the {animal} of {x} lay eggs or have live young?
+            {x} sees {an} {animal}. Has it eggs or live young?
+            Eggs or live young: what does {an} {animal} have?
+            Tell {x} if {an} {animal} has eggs or live young.
+            {x} and {y} ask: has {an} {animal} eggs or live young?
         """),
         "class": lines("""
             Is {an} {animal} a bird, fish, insect or mammal?
             Is the {animal} of {x} a bird, fish, insect or mammal?
             To which class does {an} {animal} belong?
             {x} asks what class of animal {an} {animal} is.
+            {x} draws {an} {animal}. What class of animal is it?
+            Which class of animal is {an} {animal}?
+            Tell {x} the class of {an} {animal}.
+            {x} sees {an} {animal}. To which class does it belong?
+            Bird, fish, insect or mammal: what is {an} {animal}?
+            {x} says {an} {animal} is in one class. Which?
         """),
         "float": lines("""
             {x} puts {stuff} into water. Does it float or sink?
             Does {stuff} float or sink in water?
             {x} throws {stuff} into the lake. Does it float?
             {stuff} lies on the lake of {x}. Does it float?
+            {x} drops {stuff} into a bucket of water. Does it float?
+            Will {stuff} float or sink when {x} lets it go in water?
+            {x} and {y} put {stuff} on the pond. Does it sink?
+            Tell {x} if {stuff} will float or sink.
+            What happens when {x} throws {stuff} into water, does it float?
+            In the bath of {x} there is {stuff}. Does it float?
         """),
         "magnet": lines("""
             {x} holds a magnet near {stuff}. Does it stick?
             Does a magnet pull {stuff}?
             Will {stuff} stick to the magnet of {x}?
             Can {x} lift {stuff} with a magnet?
+            {x} moves a magnet to {stuff}. Is it pulled?
+            Does the magnet of {x} pull {stuff}?
+            {x} asks if {stuff} sticks to a magnet.
+            Tell {x} if a magnet pulls {stuff}.
+            {x} and {y} have a magnet and {stuff}. Does it stick?
+            Can a magnet of {x} hold {stuff}?
         """),
         "water": lines("""
             Water has {a} degrees. Is it ice, water or steam?
             {x} brings water to {a} degrees. Is it ice, water or steam?
             What is water at {a} degrees: ice, water or steam?
             In the pot of {x} it is {a} degrees. Is there ice, water or steam?
+            {x} measures water of {a} degrees. Is it ice, water or steam?
+            At {a} degrees, does {x} have ice, water or steam?
+            The water of {x} has {a} degrees. Is that ice, water or steam?
+            {x} reads {a} degrees. Ice, water or steam?
+            Tell {x} what water is at {a} degrees: ice, water or steam.
+            Ice, water or steam: what is there at {a} degrees?
         """),
     },
     new={

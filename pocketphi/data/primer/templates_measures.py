@@ -16,6 +16,8 @@ COST = Patterns(
             In the shop {a_thing} costs {b} dollars.
             At the market one {thing} is {b} dollars.
             {y} sells one {thing} for {b} dollars.
+            Each {thing} costs {b} dollars.
+            {x} sees that one {thing} costs {b} dollars.
         """),
         "tell": lines("""
             {x} buys {a} {things}.
@@ -68,6 +70,8 @@ CHANGE = Patterns(
             {A_thing} for {x} costs {b} dollars.
             {x} gets {a_thing} at the price of {b} dollars.
             The {thing} that {x} buys costs {b} dollars.
+            {x} needs {b} dollars for {a_thing}.
+            The price that {x} pays for {a_thing} is {b} dollars.
         """),
         "pay": lines("""
             {x} pays with {a} dollars.
@@ -75,6 +79,8 @@ CHANGE = Patterns(
             {x} has {a} dollars.
             {x} pays {a} dollars in coins.
             {x} hands over {a} dollars.
+            {x} takes {a} dollars along.
+            {y} gets {a} dollars from {x}.
         """),
         "ask": lines("""
             How much money does {x} get back?
@@ -122,6 +128,9 @@ CONVERT = Patterns(
             What is {a} {from} in {to}?
             {x} needs {a} {from} in {to}. What is it?
             {x} asks {y}: how many {to} make {a} {from}?
+            {x} changes {a} {from} into {to}. What is the result?
+            Tell {x} how many {to} {a} {from} are.
+            {a} {from} are how many {to}?
         """),
         "tell": lines("""
             {x} measures {a} {from}.
@@ -135,6 +144,8 @@ CONVERT = Patterns(
             What is that in {to}?
             Change it into {to}.
             Write it in {to}.
+            {y} asks how many {to} that is.
+            Tell {x} the number of {to}.
         """),
     },
     new={
@@ -219,6 +230,8 @@ DURATION = Patterns(
             {x} leaves home at {start}.
             {x} sits down at {start}.
             At {start} {x} begins to cook.
+            {x} takes the bus at {start}.
+            The film of {x} starts at {start}.
         """),
         "until": lines("""
             {x} stops at {end}.
@@ -226,6 +239,9 @@ DURATION = Patterns(
             {x} is ready at {end}.
             It is over at {end}.
             At {end} it is done.
+            {x} is done at {end}.
+            {x} is back at {end}.
+            It lasts until {end}.
         """),
         "ask": lines("""
             How many hours does it take?
@@ -270,6 +286,8 @@ WEEKDAY = Patterns(
             {x} visits {y} on {day}.
             {x} plants a tree on {day}.
             On {day} work begins for {x}.
+            {x} comes home on {day}.
+            {x} and {y} meet on {day}.
         """),
         "ask": lines("""
             Which day is it {a} days later?

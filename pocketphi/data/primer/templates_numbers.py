@@ -239,6 +239,8 @@ START = Patterns(
             {y} takes {a} {things} from {x}.
             {x} sells {a} of the {things}.
             Then {x} uses {a} {things}.
+            {x} drops {a} of the {things}.
+            {a} of the {things} of {x} get lost.
         """),
         "now": lines("""
             Now {x} has {b} left.
@@ -246,6 +248,9 @@ START = Patterns(
             Now there are {b} left.
             {x} still has {b} {things}.
             {b} {things} remain.
+            Now {b} are left for {x}.
+            {x} counts {b} after that.
+            In the end {x} has {b} {things}.
         """),
         "ask": lines("""
             How many {things} did {x} have before?
@@ -333,6 +338,9 @@ MULTIPLY = Patterns(
             {x} fills {a} {boxes}.
             {x} carries {a} {boxes}.
             {x} sees {a} {boxes}.
+            {x} opens {a} {boxes}.
+            {x} puts {a} {boxes} in a row.
+            {y} gives {x} {a} {boxes}.
         """),
         "each": lines("""
             Each {box} has {b} {things} in it.
@@ -341,6 +349,9 @@ MULTIPLY = Patterns(
             There are {b} {things} in every {box}.
             Each {box} holds {b} {things}.
             {x} puts {b} {things} in each {box}.
+            In every {box} {x} finds {b} {things}.
+            Each {box} is full with {b} {things}.
+            One {box} has {b} {things}.
         """),
         "ask": lines("""
             How many {things} are there in all?
@@ -386,6 +397,9 @@ SHARE = Patterns(
             {x} brings home {a} {things}.
             {x} collects {a} {things}.
             {x} takes {a} {things} from the {box}.
+            {y} gives {x} {a} {things}.
+            {x} finds {a} {things}.
+            {x} starts with {a} {things}.
         """),
         "split": lines("""
             {x} shares them equally among {b} friends.
@@ -394,6 +408,9 @@ SHARE = Patterns(
             {x} makes {b} equal piles.
             They are split into {b} equal parts.
             {x} gives the same number to {b} people.
+            {x} and some friends, {b} in all, share them equally.
+            {x} puts the same number in {b} boxes.
+            {b} friends of {x} get the same number each.
         """),
         "ask": lines("""
             How many {things} are in one part?

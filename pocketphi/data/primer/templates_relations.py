@@ -23,63 +23,99 @@ COMPARE = Patterns(
             {x} owns {a} {things}.
             There are {a} {things} in the {box} of {x}.
             {x} picks {a} {things}.
+            {x} counts {a} {things}.
+            {x} brings {a} {things}.
+            The {box} of {x} holds {a} {things}.
         """),
         "count_most": lines("""
             Who has more {things}?
             Which of the two has more?
             Does {p} or {q} have more {things}?
             Who has the larger number of {things}?
+            Between {p} and {q}, who has more?
+            Who has got more {things}, {q} or {p}?
+            Tell me who has more {things}.
         """),
         "count_least": lines("""
             Who has fewer {things}?
             Which of the two has fewer?
             Does {p} or {q} have fewer {things}?
             Who has the smaller number of {things}?
+            Between {p} and {q}, who has fewer?
+            Who has got fewer {things}, {q} or {p}?
+            Tell me who has fewer {things}.
         """),
         "age": lines("""
             {x} is {a} years old.
             The age of {x} is {a} years.
             {x} has lived for {a} years.
+            {x} turned {a} this year.
+            In the passport of {x} the age is {a}.
+            {x} is now {a}.
         """),
         "age_most": lines("""
             Who is older?
             Is {p} or {q} older?
             Between {p} and {q}, who is older?
+            Which of the two is older?
+            Who is the older one, {p} or {q}?
+            Tell me who is older.
         """),
         "age_least": lines("""
             Who is younger?
             Is {p} or {q} younger?
             Between {p} and {q}, who is younger?
+            Which of the two is younger?
+            Who is the younger one, {p} or {q}?
+            Tell me who is younger.
         """),
         "height": lines("""
             The tower of {x} is {a} metres high.
             {x} builds a tower of {a} metres.
             {x} throws a ball {a} metres high.
+            {x} stands {a} metres above the ground.
+            {x} jumps from {a} metres.
+            The tree of {x} is {a} metres high.
         """),
         "height_most": lines("""
             Who got higher?
             Who reaches higher, {p} or {q}?
             Between {p} and {q}, who is higher?
+            Which of the two is higher?
+            Who has got higher, {q} or {p}?
+            Tell me who is higher.
         """),
         "height_least": lines("""
             Who stays lower?
             Who is lower, {p} or {q}?
             Between {p} and {q}, who is lower?
+            Which of the two is lower?
+            Who has stayed lower, {q} or {p}?
+            Tell me who is lower.
         """),
         "points": lines("""
             {x} gets {a} points.
             In the game {x} makes {a} points.
             {x} ends with {a} points.
+            {x} has {a} points.
+            The team of {x} makes {a} points.
+            {x} reaches {a} points.
         """),
         "points_most": lines("""
             Who wins?
             Who has more points, {p} or {q}?
             Who is the winner with more points?
+            Which of the two has more points?
+            Between {p} and {q}, who has more points?
+            Tell me who wins.
         """),
         "points_least": lines("""
             Who loses?
             Who has fewer points, {p} or {q}?
             Who is behind with fewer points?
+            Which of the two has fewer points?
+            Between {p} and {q}, who has fewer points?
+            Tell me who loses.
         """),
     },
     new={

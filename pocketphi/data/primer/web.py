@@ -166,7 +166,7 @@ def _plants(
     """Questions to plant: about one for 250 kB, of those that an 8-gram can find."""
     findable = [pair for pair in questions if len(pair[0].question.split()) >= 10]
     count = min(len(findable), max(2, num_bytes // 250_000))
-    return scene.several(findable, count) if findable else []
+    return scene.rng.sample(findable, count)
 
 
 def _plant(scene: Scene, guard: Guard, web: _Web, site: html.Site, plant: tuple[Question, Problem]) -> None:
