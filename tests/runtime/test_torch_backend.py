@@ -114,6 +114,15 @@ def test_bf16_stays_near(tmp_path: Path):
         assert ours.logprob == pytest.approx(theirs.logprob, rel=0.05, abs=0.2)
 
 
+def test_a_small_model_takes_one_thread_and_gives_the_others_back(tmp_path: Path):
+    backend, seen = torch_backend(pocket(tmp_path)), []
+    backend.model.register_forward_hook(lambda *_: seen.append(torch.get_num_threads()))
+    torch.set_num_threads(2)
+    backend.score(scores())
+    assert set(seen) == {1}
+    assert torch.get_num_threads() == 2
+
+
 def test_what_does_not_fit_is_refused(tmp_path: Path):
     backend = torch_backend(pocket(tmp_path))
     for odd in (
