@@ -123,4 +123,5 @@ def _common(runs: Hashes, values: Hashes) -> Hashes:
     runs = np.unique(runs)
     places = np.searchsorted(values, runs)
     places[places == len(values)] = 0
-    return runs[values[places] == runs]
+    found: Hashes = runs[values[places] == runs]
+    return found

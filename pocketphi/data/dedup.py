@@ -3,9 +3,11 @@
 MinHash (Broder 1997) turns the set of runs of words in a text into `num_hashes` minima; two texts agree in a minimum
 as often as their sets overlap. Minima are cut into bands, and only texts that agree in a whole band are compared
 (Leskovec et al. 2014, section 3.4), with the share of equal minima as the estimate. FineWeb's values are the default:
-112 minima in 14 bands of 8. The runs are words in fives, as there, and in threes as well: pages of lessons are short, and a
-page of 50 words with one word changed keeps 41 of 51 fives, so that one in thirteen would slip through; threes and
-fives together keep 86 of 96, and one in two hundred does.
+112 minima in 14 bands of 8.
+
+The runs are words in fives, as there, and in threes as well, because pages of lessons are short: a page of 50 words
+with one word changed keeps 41 of 51 fives, so that one in fourteen would slip through; fives and threes together keep
+86 of 102, and one in sixty does.
 
 Of texts that are alike the one with the smallest id stays, whatever the order or number of workers. A text goes only
 if it is like one that stays, so a chain of ever more different texts does not collapse into one.

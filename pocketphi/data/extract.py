@@ -44,14 +44,14 @@ _NOTICE = re.compile(
 )
 _META_CHARSET = re.compile(rb"<meta[^>]{1,200}?charset\s*=\s*[\"']?\s*([\w.:-]{2,40})", re.IGNORECASE)
 _NESTING = re.compile(
-    r"<(/?)(?:div|span|section|article|table|ul|ol|blockquote|font|center|b|i|em|strong|a|form)\b", re.I
+    r"<(/?)(?:div|span|section|article|table|ul|ol|blockquote|font|center|b|i|em|strong|a|form)\b", re.IGNORECASE
 )
 _BOMS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
 _TABS = re.compile(r"[ \t]*\t[ \t]*")
 _SPACES = re.compile(r"(?<=\S)[ \u00a0\u2000-\u200a\u3000]{2,}")
 _BLANK_LINES = re.compile(r"\n{3,}")
 _FRONT_MATTER = re.compile(r"\A---\n.{0,4000}?\n---\n", re.DOTALL)
-# Controls, soft hyphens, marks of direction, lone surrogates, private use; the joiners that some scripts spell with stay.
+# Controls, soft hyphens, marks of direction, lone surrogates, private use; the joiners that some scripts need stay.
 _INVISIBLE = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
     "\ud800-\udfff\ue000-\uf8ff]"
@@ -98,7 +98,7 @@ def decode(payload: bytes, charset: str | None, *, is_html: bool) -> str:
     for claim in claims:
         try:
             if claim:
-                return payload.decode(map_encoding_to_html5(claim))
+                return payload.decode(map_encoding_to_html5(claim) or claim)
         except (UnicodeDecodeError, LookupError, ValueError):
             continue
     # A few bad bytes in UTF-8 are a cut or an editor's slip: what is around them is right.
@@ -106,11 +106,17 @@ def decode(payload: bytes, charset: str | None, *, is_html: bool) -> str:
     if text.count("\ufffd") <= MAX_UNDECODABLE_FRACTION * len(text) and not text.isascii() and _has_multibyte(text):
         return text
     try:
-        guess = payload.decode(detect_encoding(payload), "replace")
+        guess = payload.decode(detect_encoding(payload) or "utf-8", "replace")
     except LookupError:
         guess = text
     if _is_binary(guess):
         raise NoText("binary")
+    if "\ufffd" in guess:
+        # uchardet does not tell Korea's old charset from UTF-8 with errors; it decodes without an error or not at all.
+        try:
+            return payload.decode("cp949")
+        except UnicodeDecodeError:
+            pass
     if guess.count("\ufffd") > MAX_UNDECODABLE_FRACTION * len(guess):
         raise NoText("cannot be decoded")
     return guess
@@ -146,9 +152,9 @@ def _remove_asides(tree: HTMLTree) -> None:
     """Take out what its name says is beside the point, unless it holds much of the page: names lie."""
     if tree.body is None:
         return
-    most = MAX_ASIDE_FRACTION * len(tree.body.text)
+    most = MAX_ASIDE_FRACTION * len(tree.body.text or "")
     for element in tree.body.query_selector_all(_ASIDES):
-        if element.parent is not None and len(element.text) <= most:
+        if element.parent is not None and len(element.text or "") <= most:
             element.parent.remove_child(element)
 
 

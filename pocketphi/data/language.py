@@ -12,9 +12,12 @@ from typing import Any
 MIN_CONFIDENCE = 0.65
 """FineWeb's threshold for English (Penedo et al. 2024, section 3.1)."""
 _SAMPLE = 400
-_ENGLISH = frozenset(
-    "the of and to a in is that it for was on are with as be at by this have from or you not but they an which".split()
-)
+# fmt: off
+_ENGLISH = frozenset((
+    "the", "of", "and", "to", "a", "in", "is", "that", "it", "for", "was", "on", "are", "with", "as", "be", "at", "by",
+    "this", "have", "from", "or", "you", "not", "but", "they", "an", "which",
+))
+# fmt: on
 _MIN_ENGLISH = 0.2
 _LETTERS = re.compile(r"[^\W\d_]")
 _HANGUL = re.compile(r"[\uac00-\ud7a3\u1100-\u11ff\u3130-\u318f]")

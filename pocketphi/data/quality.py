@@ -4,10 +4,12 @@
     C4        Raffel et al. 2020, section 2.2
     FineWeb   Penedo et al. 2024, section 3.4 and the released filters
 
-A rule looks at a whole page; the first one that fails gives the reason. Three departures, because lessons are short
-and hold code and worked steps: lines of one or two words are kept (`Answer: 12` is one), a brace is no reason to drop a page
-unless braces stand on `CODE_LINES` of its lines, and `FAULTS_OF_EXERCISES` are forgiven to a page that teaches. Rules about words hold for any script; those about
-stop words and the length of words are known for few languages and are left out elsewhere.
+A rule looks at a whole page; the first one that fails gives the reason. Rules about words hold for any script; those
+about stop words and the length of words are known for few languages and are left out elsewhere.
+
+Three departures, because lessons are short and hold code and worked steps: lines of one or two words are kept
+(`Answer: 12` is one), a brace is no reason to drop a page unless braces stand on `CODE_LINES` of its lines, and
+`FAULTS_OF_EXERCISES` are forgiven to a page that teaches.
 """
 
 import re

@@ -31,16 +31,22 @@ def read_archive(path: Path, name: str) -> Iterator[Page | Unreadable]:
         return
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as archive:
         start: int | None = 0
+        is_plain = archive[:3] != _GZIP
         while start is not None and start < size:
             # A record is passed on when the next one was reached: the last one may be cut short.
             last, waiting, failed, found = start, None, False, False
             file.seek(start)
+            expected: int | None = start
             try:
                 for record in ArchiveIterator(file, quirks_mode=True):
+                    # Lenient parsing runs over garbage, and over the record behind it; only gzip stops it.
+                    if is_plain and expected is not None and archive[expected : record.stream_pos].strip():
+                        raise ValueError("garbage between records")
                     if waiting is not None:
                         yield waiting
                     last, waiting, found = record.stream_pos, None, True
                     waiting = _page(record, f"{name}@{last}")
+                    expected = _end_of_record(archive, last) if is_plain else None
             except (OSError, ValueError):
                 failed = True
             end = _end_of_record(archive, last) if last < size else size
@@ -50,9 +56,10 @@ def read_archive(path: Path, name: str) -> Iterator[Page | Unreadable]:
                 yield Unreadable(key=f"{name}@{last}", url=name, reason=reason, num_bytes=0)
             elif waiting is not None:
                 yield waiting
-            if not failed:
-                return
-            start = end if end is not None else _next_record(archive, last + 1)
+            if end is not None and found:
+                start = end if archive[end : end + _HEAD_BYTES].strip() else None
+            else:
+                start = _next_record(archive, last + 1) if failed else None
 
 
 def _page(record: Any, key: str) -> Page | Unreadable | None:
