@@ -2,28 +2,20 @@
 
 import json as json_format
 from dataclasses import asdict
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
+from pocketphi.cli.make import RecipeFile, Set
 from pocketphi.cli.options import Json
 
 if TYPE_CHECKING:
     from pocketphi.train.plan import Plan
 
 
-def plan(
-    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="a TOML file; recipes/ has some")],
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="change a key, for instance cluster.num_gpus=64; repeatable"),
-    ] = None,
-    json: Json = False,
-) -> None:
+def plan(recipe: RecipeFile, set_: Set = None, json: Json = False) -> None:
     """Say what pretraining by a recipe costs: arithmetic, memory of each GPU, days and money.
 
-    Beside it stands what published runs of this family reached, to judge `cluster.utilization` by.
+    `--set cluster.num_gpus=64` asks for another machine. Beside the plan stands what published runs of this family
+    reached, to judge `cluster.utilization` by.
     """
     from pocketphi.recipe import load_recipe
     from pocketphi.train.plan import make_plan

@@ -65,6 +65,8 @@ def save_checkpoint(
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"cannot write `{path}`: {(error.strerror or str(error)).lower()}") from error
+    for left in path.glob("model*.safetensors*"):  # of a save that was cut, perhaps into other shards
+        left.unlink()
     _save_weights(model, path, dtype, max_shard_bytes)
     _write(path / "tokenizer.json", tokenizer_json)
     for name, source in texts.items():
@@ -193,9 +195,14 @@ def _generation_config(
     if tokenizer_config is not None:
         fields = parse_json(read_file(tokenizer_config, MAX_JSON_BYTES), f"`{tokenizer_config}`")
     tokenizer = Tokenizer.from_json(tokenizer_json, config=fields)
+    if tokenizer.vocab_size > config.vocab_size:
+        raise UserError(
+            f"the tokenizer has {tokenizer.vocab_size} tokens, the model's vocabulary holds {config.vocab_size}",
+            hint="save the model with the tokenizer that its training text was written in",
+        )
     ends = list(dict.fromkeys([*tokenizer.eos_ids, *stop_token_ids]))
-    for token in (*ends, tokenizer.bos_id, tokenizer.pad_id):
-        if token is not None and not 0 <= token < config.vocab_size:
+    for token in stop_token_ids:
+        if not 0 <= token < config.vocab_size:
             raise UserError(f"token id {token} is not in the model's vocabulary of {config.vocab_size}")
     return {"bos_token_id": tokenizer.bos_id, "eos_token_id": ends, "pad_token_id": tokenizer.pad_id}
 

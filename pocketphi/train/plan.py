@@ -210,7 +210,10 @@ def published_runs() -> tuple[PublishedRun, ...]:
 
 
 def activation_bytes(config: DecoderConfig, tokens: int, *, recompute: bool) -> int:
-    """What the forward pass of some tokens leaves for the backward pass, under bfloat16 autocast."""
+    """What the forward pass of some tokens leaves for the backward pass, under bfloat16 autocast.
+
+    With fused norms, and attention by a kernel that keeps no scores.
+    """
     hidden, width = config.hidden_size, config.head_dim
     queries, keys = config.num_attention_heads * width, config.num_key_value_heads * width
     layer_input = 4 * hidden  # the residual stream is single precision

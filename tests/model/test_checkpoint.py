@@ -82,10 +82,21 @@ def test_a_model_is_never_overwritten(tmp_path):
 
 
 def test_a_tokenizer_that_does_not_fit_is_refused(tmp_path):
-    model = decoder(vocab_size=200)
-    with pytest.raises(UserError, match=r"token id \d+ is not in the model's vocabulary of 200"):
-        save_checkpoint(model, tmp_path / "saved", tokenizer_dir=tokenizer_folder(tmp_path / "tokenizer"))
+    tokenizer = tokenizer_folder(tmp_path / "tokenizer")
+    with pytest.raises(UserError, match=r"the tokenizer has \d+ tokens, the model's vocabulary holds 200"):
+        save_checkpoint(decoder(vocab_size=200), tmp_path / "saved", tokenizer_dir=tokenizer)
+    with pytest.raises(UserError, match="token id 272 is not in the model's vocabulary of 272"):
+        save_checkpoint(decoder(), tmp_path / "saved", tokenizer_dir=tokenizer, stop_token_ids=[272])
     assert not (tmp_path / "saved").exists()
+
+
+def test_a_save_after_one_that_was_cut_leaves_nothing_of_it(tmp_path):
+    tokenizer = tokenizer_folder(tmp_path / "tokenizer")
+    save_checkpoint(decoder(seed=1), tmp_path / "saved", tokenizer_dir=tokenizer)
+    (tmp_path / "saved" / "config.json").unlink()
+    model = decoder()
+    save_checkpoint(model, tmp_path / "saved", tokenizer_dir=tokenizer, max_shard_bytes=100_000)
+    assert same_weights(model, load_checkpoint(tmp_path / "saved"))
 
 
 def test_a_save_that_was_cut_leaves_no_model(tmp_path, monkeypatch):

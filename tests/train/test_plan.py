@@ -103,8 +103,8 @@ def test_the_mixture_of_experts_is_counted_by_its_published_active_part():
 
 @pytest.mark.parametrize("recompute", [False, True])
 def test_activations_are_what_autograd_saves(recompute):
-    """Every storage that the backward pass holds, counted once."""
-    config, batch, length = small(num_hidden_layers=4), 8, 256
+    """Every storage that the backward pass holds, counted once; sequences are long enough for attention's kernel."""
+    config, batch, length = small(num_hidden_layers=4, max_position_embeddings=1024), 3, 640
     model = Decoder(config, recompute=recompute)
     held: dict[int, Any] = {}
 
