@@ -7,9 +7,11 @@ from random import Random
 import pytest
 
 from data.primer_reader import solve
+from pocketphi.data.primer.exercises import write_questions
 from pocketphi.data.primer.korean import HELDOUT_NAMES as HELDOUT_KOREAN_NAMES
 from pocketphi.data.primer.korean import ITEMS, NAMES, PLACES, THINGS, Noun
 from pocketphi.data.primer.problem import Problem, Scene, added, divided, multiplied, taken
+from pocketphi.data.primer.protect import Guard, runs
 from pocketphi.data.primer.skills import SKILLS, TOPICS
 
 PROBLEMS = 250
@@ -111,3 +113,19 @@ def test_korean_particles_agree_with_the_sound_before_them() -> None:
                 if word in words:
                     closed = (ord(word[-1]) - 0xAC00) % 28 != 0
                     assert (particle in pairs) == closed, f"{word}{particle}"
+
+
+def test_no_known_pattern_is_crowded_out_by_the_held_out_questions() -> None:
+    asked = write_questions(Scene(Random(1), heldout=True), "known_templates", 600)
+    asked += write_questions(Scene(Random(2), heldout=True, new=True), "new_templates", 600)
+    guard = Guard(question.question for question, _ in asked)
+    for skill in SKILLS:
+        drawn, refused = Counter[str](), Counter[str]()
+        for problem in problems(skill.name, count=1500):
+            parts = problem.template.rsplit(":", 1)[1].split("+")
+            drawn.update(parts)
+            if not guard.protected.isdisjoint(runs(problem.question)):
+                refused.update(parts)
+        worst = max(drawn, key=lambda part: refused[part] / drawn[part])
+        assert refused[worst] <= 0.75 * drawn[worst], (skill.name, worst)
+        assert refused.total() <= 0.25 * drawn.total(), skill.name

@@ -26,7 +26,7 @@ EFFECTS = (
         ("glass", "plate", "cup", "vase", "bottle", "egg", "mirror", "window", "jar", "bowl"),
         lines("""
             {x} drops a {thing} on the stone floor.
-            The {thing} of {x} falls from the table onto the stones.
+            The {thing} of {x} falls onto the stones.
             A hard ball hits the {thing} of {x}.
             {x} lets the {thing} fall down the stairs.
             {x} hits the {thing} with a hammer.
@@ -155,7 +155,7 @@ EFFECTS = (
         lines("""
             {x} leaves the {thing} in the rain for months.
             The {thing} of {x} lies in wet grass all year.
-            {x} never dries the {thing} that stands in water.
+            In water stands the {thing} that {x} never dries.
             {x} forgets the {thing} at the wet sea shore.
             The {thing} of {x} is wet for a long time.
         """),
@@ -336,7 +336,7 @@ SCIENCE = Patterns(
             Does {stuff} float or sink in water?
             {x} throws {stuff} into the lake. Does it float?
             {stuff} lies on the lake of {x}. Does it float?
-            {x} drops {stuff} into a bucket of water. Does it float?
+            {x} drops {stuff} into deep water. Does it float?
             Will {stuff} float or sink when {x} lets it go in water?
             {x} and {y} put {stuff} on the pond. Does it sink?
             Tell {x} if {stuff} will float or sink.
@@ -365,7 +365,7 @@ SCIENCE = Patterns(
             The water of {x} has {a} degrees. Is that ice, water or steam?
             {x} reads {a} degrees. Ice, water or steam?
             Tell {x} what water is at {a} degrees: ice, water or steam.
-            Ice, water or steam: what is there at {a} degrees?
+            At {a} degrees, which: ice, water or steam?
         """),
     },
     new={

@@ -238,7 +238,7 @@ DURATION = Patterns(
             It ends at {end}.
             {x} is ready at {end}.
             It is over at {end}.
-            At {end} it is done.
+            At {end} {x} gets up.
             {x} is done at {end}.
             {x} is back at {end}.
             It lasts until {end}.
@@ -297,7 +297,7 @@ WEEKDAY = Patterns(
             What day is it for {x} after {a} days?
         """),
         "whole": lines("""
-            If today is {day}, what day is it in {a} days?
+            For {x} today is {day}. What day comes in {a} days?
             Which day comes {a} days after {day}?
             What day is {a} days after {day}?
             {x} leaves on {day} and is away for {a} days. On which day is {x} back?

@@ -104,16 +104,16 @@ COMPARE = Patterns(
         "points_most": lines("""
             Who wins?
             Who has more points, {p} or {q}?
-            Who is the winner with more points?
-            Which of the two has more points?
+            Who is the winner, {p} or {q}?
+            Which one has more points?
             Between {p} and {q}, who has more points?
             Tell me who wins.
         """),
         "points_least": lines("""
             Who loses?
             Who has fewer points, {p} or {q}?
-            Who is behind with fewer points?
-            Which of the two has fewer points?
+            Who is behind, {p} or {q}?
+            Which one has fewer points?
             Between {p} and {q}, who has fewer points?
             Tell me who loses.
         """),
@@ -262,7 +262,7 @@ CONDITION = Patterns(
             Only if it is {state}, {x} goes to the {place}.
             {x} always goes to the {place} on {state} days and never on others.
             When it is {state}, and only then, {x} goes to the {place}.
-            The rule of {x} is: to the {place} only when it is {state}.
+            {x} has a rule: to the {place} only when {state}.
             {x} visits the {place} only on {state} days.
         """),
         "fact": lines("""
@@ -307,7 +307,7 @@ ELIMINATION = Patterns(
             {x} hides a {item} in the {c1}, {c2} or {c3} box.
             There is a {item} for {x} in one box: {c1}, {c2} or {c3}.
             {x} looks for the {item} in three boxes: {c1}, {c2} and {c3}.
-            A {item} lies in one of three boxes of {x}: {c1}, {c2}, {c3}.
+            One of three boxes of {x} has a {item}: {c1}, {c2} or {c3}.
         """),
         "not": lines("""
             It is not the {no} one, says {y}.

@@ -29,10 +29,10 @@ WHERE = Patterns(
             Then {x} takes the {item} to the {to}.
             {x} brings the {item} to the {to}.
             Later {x} moves the {item} to the {to}.
-            {x} picks up the {item} and walks to the {to}.
+            {x} takes up the {item} and enters the {to}.
             After lunch {x} brings the {item} into the {to}.
             The {item} is taken to the {to} by {x}.
-            {x} needs the {item} and carries it to the {to}.
+            As {x} needs it, the {item} goes to the {to}.
         """),
         "other": lines("""
             {w} goes to the {place}.
@@ -50,7 +50,7 @@ WHERE = Patterns(
             Where should {w} look for the {item}?
             Tell me where the {item} is.
             Where is the {item} at the end?
-            What is the place of the {item} now?
+            What place has the {item} now?
         """),
     },
     new={
