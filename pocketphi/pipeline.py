@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from itertools import islice, zip_longest
+from itertools import chain, islice, zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -22,7 +22,7 @@ from pocketphi import isolated
 from pocketphi.artifact import Artifact, Progress, open_artifact
 from pocketphi.errors import UserError
 from pocketphi.locks import exclusive
-from pocketphi.recipe import Dpo, PretrainPhase, Primer, Recipe, Sft, parse_recipe, settings_of
+from pocketphi.recipe import Dpo, Evaluate, PretrainPhase, Primer, Recipe, Sft, parse_recipe, settings_of
 from pocketphi.stages import Execute, Made, Outcome, Stage, View, run_stages
 
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 RECIPE = "recipe.json"
 """The resolved recipe, in the run's directory."""
+FIVE_GRAM, FREQUENT = BASELINES = ("5-gram", "most-frequent-answer")
+"""What a model has to beat, in the order in which the report reads."""
 _LOGS = "logs"
 EVALUATION = "evaluation-"
 _CALIBRATION_DOCUMENTS = 256
@@ -131,9 +133,10 @@ def stages_of(recipe: Recipe) -> tuple[Stage, ...]:
 
     def evaluation(of: str, form: Form) -> None:
         if recipe.primer is not None:
+            read, label = ((), f"evaluate.{of}") if of in BASELINES else ((of,), "evaluate")
             settings = {**settings_of(recipe.evaluate), "form": form}
-            run = partial(_evaluate, recipe, of, form)
-            add(EVALUATION + of, (of, "primer"), run, lambda: settings, label="evaluate", seed=None)
+            run = partial(_evaluate, recipe.evaluate, of, form, label)
+            add(EVALUATION + of, (*read, "primer"), run, lambda: settings, label=label, seed=None)
 
     primer = () if recipe.primer is None else ("primer",)
     if recipe.primer is not None:
@@ -167,6 +170,8 @@ def stages_of(recipe: Recipe) -> tuple[Stage, ...]:
         label="quantize",
     )
     evaluation("model", "document" if recipe.sft is None else "chat")
+    for baseline in BASELINES:
+        evaluation(baseline, "chat")
     add("report", [stage.name for stage in listed], _report, dict, seed=None)
     return tuple(listed)
 
@@ -263,22 +268,39 @@ def _model(recipe: Recipe, of: str, made: Made, out: Path, progress: Progress) -
     )
 
 
-def _evaluate(recipe: Recipe, of: str, form: Form, made: Made, out: Path, progress: Progress) -> object:
+def _evaluate(table: Evaluate, of: str, form: Form, stage: str, made: Made, out: Path, progress: Progress) -> object:
     from pocketphi.data.records import read_documents, read_questions
     from pocketphi.eval.questions import evaluate
 
-    measured, primer = made[of], made["primer"]
-    with open_backend(measured) as backend:
+    primer = made["primer"]
+    measured = made.get(of)
+    lessons = (document.text for document in read_documents(primer.path / "heldout_lessons.jsonl"))
+    with _baseline(of, primer) if measured is None else open_backend(measured) as backend:
         return evaluate(
-            recipe.evaluate,
+            table,
             backend,
             read_questions(primer.path / "questions.jsonl"),
             out,
-            parents=(measured, primer),
+            parents=(primer,) if measured is None else (measured, primer),
             progress=progress,
             form=form,
-            lessons=(document.text for document in read_documents(primer.path / "heldout_lessons.jsonl")),
+            lessons=() if of == FREQUENT else lessons,
+            stage=stage,
         )
+
+
+@contextmanager
+def _baseline(name: str, primer: Artifact) -> "Iterator[Backend]":
+    """What answers without a model, from the same lessons and conversations."""
+    from pocketphi.data.records import read_conversations, read_documents, read_questions
+    from pocketphi.eval.baselines import MostFrequentAnswer, NGramModel, conversation_text
+
+    conversations = list(read_conversations(primer.path / "conversations.jsonl"))
+    if name != FIVE_GRAM:
+        yield MostFrequentAnswer.learn(conversations, read_questions(primer.path / "questions.jsonl"))
+    else:
+        lessons = (document.text for document in read_documents(primer.path / "lessons.jsonl"))
+        yield NGramModel.learn(chain(lessons, map(conversation_text, conversations)))
 
 
 @contextmanager

@@ -46,6 +46,7 @@ def test_every_checkpoint_and_the_model_is_measured():
     names = list(parents(load_recipe(FAST)))
     for of in ("phase1", "phase2", "sft", "dpo", "model"):
         assert names.index(f"evaluation-{of}") == names.index(of) + 1
+    assert {"evaluation-most-frequent-answer", "evaluation-5-gram"} <= set(names)
 
 
 def test_a_recipe_without_phase_2_and_dpo_has_fewer_stages():

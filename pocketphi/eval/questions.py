@@ -115,6 +115,7 @@ def evaluate(
     progress: Progress = no_progress,
     form: Form = "chat",
     lessons: Iterable[str] = (),
+    stage: str = "evaluate",
 ) -> Artifact:
     """Measure a model and publish an `evaluation`.
 
@@ -135,7 +136,7 @@ def evaluate(
         raise UserError("there are no held-out questions", hint="make the primer again, or give questions")
     read = list(islice(lessons, table.num_lessons)) if backend.capabilities.logprobs else []
     settings = {**settings_of(table), "form": form}
-    with publish(out, kind="evaluation", stage="evaluate", settings=settings, parents=parents) as draft:
+    with publish(out, kind="evaluation", stage=stage, settings=settings, parents=parents) as draft:
         total = len(asked) + len(read)
         samples: list[Sample] = []
         started = time.perf_counter()
