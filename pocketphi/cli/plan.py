@@ -23,7 +23,7 @@ def plan(recipe: RecipeFile, set_: Set = None, json: Json = False) -> None:
     result = make_plan(load_recipe(recipe, set_ or ()))
     if json:
         cluster = None if result.cluster is None else result.cluster.model_dump(mode="json")
-        derived = {name: getattr(result, name) for name in ("tokens", "flops", "days", "dollars")}
+        derived = {name: getattr(result, name) for name in ("tokens", "flops", "flops_of_square", "days", "dollars")}
         print(json_format.dumps({**asdict(result), "cluster": cluster, **derived}))
     else:
         print(_table(result))
@@ -38,7 +38,7 @@ def _table(plan: "Plan") -> str:
         ("parameters", f"{plan.parameters:,}"),
         ("on disk", f"{human_size(plan.checkpoint_bytes)} in 16 bits, {human_size(plan.pocket_bytes)} in 4 bits"),
         ("tokens", f"{_short(plan.tokens)}, {human_size(plan.shard_bytes)} as shards"),
-        ("arithmetic", f"{plan.flops:.3e} FLOPs, forward and backward"),
+        ("arithmetic", f"{plan.flops:.3e} FLOPs ({plan.flops_of_square:.3e} with attention unmasked)"),
     ]
     for phase in plan.phases:
         days = "" if phase.days is None else f", {phase.days:.2f} days"

@@ -4,8 +4,8 @@ FLOPs are those that the model needs, two for each multiply-add, forward once an
 input, one for the weight). Attention is counted by the keys that a query really sees, so half of the square, and less
 with a sliding window; embedding rows are looked up, not multiplied; norms, softmax and the optimizer are left out,
 being far below one percent. What is computed twice to save memory is no use of the machine and does not count either,
-so FLOPs over time and peak is the model FLOPs utilization (Chowdhery et al. 2022, appendix B, which counts the whole
-square).
+so FLOPs over time and peak is the model FLOPs utilization (Chowdhery et al. 2022, appendix B). That paper, and counters
+that know no mask, take attention's whole square; the plan states that figure beside its own.
 
 Memory is for fully sharded data parallel training (Rajbhandari et al. 2020; torch's `fully_shard`) in bfloat16 with
 single-precision masters. Post-training is left out: it reads far fewer tokens than one percent of pretraining.
@@ -48,6 +48,8 @@ class PhasePlan:
     tokens_per_step: int
     sequence_length: int
     flops: Flops
+    flops_of_square: float
+    """As counters see it that know no mask: attention over the whole square."""
     days: float | None
     """None without a table `cluster`."""
 
@@ -114,6 +116,10 @@ class Plan:
     @property
     def flops(self) -> float:
         return sum(phase.flops.total for phase in self.phases)
+
+    @property
+    def flops_of_square(self) -> float:
+        return sum(phase.flops_of_square for phase in self.phases)
 
     @property
     def days(self) -> float | None:
@@ -241,6 +247,7 @@ def _phase_plan(name: str, table: PretrainPhase, config: DecoderConfig, cluster:
         tokens_per_step=tokens_per_step,
         sequence_length=table.sequence_length,
         flops=flops,
+        flops_of_square=flops_per_token(config, table.sequence_length).total * table.max_tokens,
         days=days,
     )
 
