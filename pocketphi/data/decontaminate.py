@@ -4,7 +4,7 @@ Three signs, over words without case and punctuation:
 
 - the whole question stands in the text, whatever its length (a question below `MIN_WORDS` words must be a line);
 - a run of 13 words of it does (Brown et al. 2020, appendix C);
-- runs of 8 words cover most of it (Touvron et al. 2023, appendix A.6, count covered words in this way).
+- runs of 8 words cover much of it (Touvron et al. 2023, appendix A.6, count covered words in this way).
 
 Runs that several questions share, or that stand in more than `MAX_TEXTS` texts, are phrases of the language and
 not of one question, and do not count (Brown et al. 2020 leave out runs that occur more than ten times). This matters
@@ -21,7 +21,7 @@ import numpy as np
 from pocketphi.data.words import Hashes, hash_runs, hash_words, words_of
 
 LONG_RUN, RUN = 13, 8
-MIN_COVERED = 0.5
+MIN_COVERED = 0.4
 """Part of a question's own runs of 8 words that a text must hold."""
 MIN_RUNS = 3
 """A question with fewer own runs of 8 words is left to the other signs."""

@@ -24,6 +24,7 @@ MAX_DEPTH = 400
 
 MAX_ASIDE_FRACTION = 0.1
 """An element whose name says that it is beside the point goes only if it holds at most this part of the page."""
+MIN_CHARACTERS_WITHOUT_MAIN = 200
 
 _ASIDES = ",".join(
     f'[{attribute}*="{name}"]'
@@ -144,7 +145,10 @@ def _main_text(html: str, extractor: Extractor) -> str:
     _remove_asides(tree)
     every = str(extract_plain_text(tree, main_content=False, alt_texts=False))
     text = str(extract_plain_text(tree, main_content=True, alt_texts=False))
-    lines = _with_lists(text.split("\n"), every.split("\n")) if text.strip() else every.split("\n")
+    # Where no main content is found there may still be a page of another make; a few words are its menu.
+    if not text.strip() and len(every) >= MIN_CHARACTERS_WITHOUT_MAIN:
+        text = every
+    lines = _with_lists(text.split("\n"), every.split("\n"))
     return "\n".join(line for line in lines if not _is_boilerplate(line))
 
 

@@ -11,20 +11,46 @@ on top. We call this density. To find it, divide the mass by the volume. For exa
 20 cubic centimetres has a density of 60 / 20 = 3. Water has a density of 1, and because 3 is more than 1, this block
 will sink. Try it at home with a cork, a coin and a piece of soap, and write down what you expect before you look."""
 
-_SUBJECTS = ("the farmer", "a teacher", "our neighbour", "the old captain", "a young doctor", "the baker", "her uncle")
-_VERBS = ("explains", "describes", "measures", "compares", "counts", "draws", "remembers", "observes", "tests")
-_OBJECTS = ("the river", "warm air", "a long rope", "the seeds", "every star", "the market", "cold iron", "a map")
-_REASONS = ("because the days grow longer", "so that nothing is lost", "and then writes down the result",
-            "since heat makes things larger", "before the rain begins", "which shows how pressure works")  # fmt: skip
+_SMALL = [
+    "the",
+    "a",
+    "of",
+    "and",
+    "to",
+    "in",
+    "is",
+    "it",
+    "that",
+    "for",
+    "with",
+    "on",
+    "as",
+    "by",
+    "at",
+    "from",
+    "his",
+    "her",
+    "they",
+    "was",
+    "be",
+    "have",
+    "near",
+    "when",
+    "because",
+]
+_LARGE = [
+    first + second
+    for first in ("bar", "mel", "ton", "riv", "sand", "gar", "hol", "wint", "cand", "mar", "pel", "stor", "lant", "fen")
+    for second in ("er", "ow", "ing", "ed", "le", "en", "ment", "age", "ish", "or", "ly", "ets")
+]
 
 
 def prose(generator: random.Random, sentences: int) -> str:
-    """Sentences that differ from text to text."""
-    made = (
-        f"{generator.choice(_SUBJECTS).capitalize()} {generator.choice(_VERBS)} {generator.choice(_OBJECTS)} "
-        f"number {generator.randrange(1000)} {generator.choice(_REASONS)} near {generator.choice(_OBJECTS)}."
-        for _ in range(sentences)
-    )
+    """Sentences of words that look like English ones, different from text to text."""
+    made = []
+    for _ in range(sentences):
+        words = [generator.choice(_SMALL if generator.random() < 0.4 else _LARGE) for _ in range(13)]
+        made.append(" ".join(words).capitalize() + ".")
     return " ".join(made)
 
 

@@ -1,9 +1,10 @@
+import contextlib
 import random
 import time
 
 import pytest
-from data.pages import LESSON, html, paragraphs, prose
 
+from data.pages import LESSON, html, paragraphs, prose
 from pocketphi.data.extract import NoText, decode, tidy, to_text
 from pocketphi.data.sources import Kind, Page
 
@@ -16,7 +17,8 @@ def text_of(payload: bytes | str, kind: Kind = "html", charset: str | None = Non
 BODY = (
     "<h1>About density</h1>" + paragraphs(LESSON) + "<ol><li>Why does the cork float on the water?</li>"
     "<li>What would happen to the coin in oil?</li></ol>"
-    "<table><tr><th>thing</th><th>density</th></tr><tr><td>cork</td><td>0.24</td></tr></table>" + paragraphs(LESSON[::1])
+    "<table><tr><th>thing</th><th>density</th></tr><tr><td>cork</td><td>0.24</td></tr></table>"
+    + paragraphs(LESSON[::1])
 )
 
 
@@ -37,7 +39,9 @@ def test_tables_are_lines_with_cells() -> None:
 
 
 def test_notices_and_menus_are_left_out() -> None:
-    text = text_of(html(paragraphs(LESSON) + "<p>Home | News | Contact</p><p>© 2020 Some Body</p><p>No comments yet</p>"))
+    text = text_of(
+        html(paragraphs(LESSON) + "<p>Home | News | Contact</p><p>© 2020 Some Body</p><p>No comments yet</p>")
+    )
     assert "News" not in text
     assert "2020" not in text
     assert "comments" not in text
@@ -92,10 +96,8 @@ def test_tidy_gives_equal_texts_one_form() -> None:
 )
 def test_hostile_markup_takes_a_moment(page: str) -> None:
     began = time.process_time()
-    try:
+    with contextlib.suppress(NoText):
         text_of(page)
-    except NoText:
-        pass
     assert time.process_time() - began < 8
 
 

@@ -5,8 +5,8 @@ import tracemalloc
 from pathlib import Path
 
 import pytest
-from data.pages import archive, html, record
 
+from data.pages import archive, html, record
 from pocketphi.data.sources import MAX_PAGE_BYTES, Page, Unreadable, find_sources, read_source
 from pocketphi.errors import UserError
 
@@ -21,9 +21,7 @@ def fates(folder: Path) -> list[str]:
 
 def records(count: int) -> list[bytes]:
     generator = random.Random(0)
-    return [
-        record(f"http://a/{n}", html(f"<p>{generator.getrandbits(4000):x}</p>").encode()) for n in range(count)
-    ]
+    return [record(f"http://a/{n}", html(f"<p>{generator.getrandbits(4000):x}</p>").encode()) for n in range(count)]
 
 
 def test_files_of_every_kind_are_read_in_a_fixed_order(tmp_path: Path) -> None:
@@ -118,9 +116,7 @@ def test_a_page_of_100_mb_is_dropped_in_little_memory(tmp_path: Path) -> None:
     with gzip.open(tmp_path / "c.jsonl.gz", "wb", compresslevel=1) as lines:
         lines.write(b'{"text": "' + b" " * size + b'"}\n' + json.dumps({"text": "small"}).encode())
     bomb = gzip.compress(b" " * size, 9)
-    (tmp_path / "d.warc.gz").write_bytes(
-        archive([record("http://a/bomb", bomb, headers="Content-Encoding: gzip\r\n")])
-    )
+    (tmp_path / "d.warc.gz").write_bytes(archive([record("http://a/bomb", bomb, headers="Content-Encoding: gzip\r\n")]))
     tracemalloc.start()
     try:
         found = read(tmp_path)
