@@ -16,6 +16,7 @@ import pytest
 from pocketphi.artifact import Artifact, verify_artifact
 from pocketphi.data.primer import generate_primer, korean, world
 from pocketphi.data.primer.exercises import write_questions
+from pocketphi.data.primer.lessons import fields_of
 from pocketphi.data.primer.problem import Scene
 from pocketphi.data.primer.skills import SKILLS, TOPICS, draw_problem
 from pocketphi.data.records import read_conversations, read_documents, read_preferences, read_questions
@@ -223,3 +224,15 @@ def test_follow_up_questions_are_about_the_same_story() -> None:
             assert answer in steps
             assert problem.question.index(answer) < problem.question.index(problem.answer)
     assert seen > 300
+
+
+def test_the_prose_of_lessons_keeps_away_from_held_out_numbers() -> None:
+    scene = Scene(Random(7))
+    for _ in range(2000):
+        fields = fields_of(scene)
+        a, b, total = fields["a"], fields["b"], fields["sum"]
+        pair = tuple(sorted((a, b)))
+        assert not world.is_heldout("add", pair)
+        assert not world.is_heldout("multiplication", pair)
+        assert not world.is_heldout("subtract", (total, b))
+        assert not world.is_heldout("compare", (fields["small"], fields["big"]))

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pocketphi.data.primer import templates_lessons as prose
+from pocketphi.data.primer import templates_talk as talk
 from pocketphi.data.primer.problem import Problem, Scene
-from pocketphi.data.primer.world import ITEMS
+from pocketphi.data.primer.world import ITEMS, is_heldout
 
 Make = Callable[[Scene, str | None], Problem]
 """Writes a problem of a topic, or of any."""
@@ -36,12 +37,27 @@ class Lesson:
 
 def fields_of(scene: Scene) -> dict[str, object]:
     """What fills the prose of a lesson."""
-    a, b = scene.between(2, 9), scene.between(2, 9)
+    a, b = _pair(scene)
     x, y = scene.names(2)
     return {
         "x": x, "y": y, "item": scene.pick(ITEMS), "a": a, "b": b, "sum": a + b, "product": a * b,
         "big": max(a, b) + 1, "small": min(a, b), **scene.things(),
     }  # fmt: skip
+
+
+def _pair(scene: Scene) -> tuple[int, int]:
+    """Two small numbers whose sum, difference, product and order no held-out question asks for."""
+    while True:
+        a, b = scene.between(2, 9), scene.between(2, 9)
+        low, high = min(a, b), max(a, b)
+        uses = (
+            ("add", (low, high)),
+            ("subtract", (a + b, b)),
+            ("multiplication", (low, high)),
+            ("compare", (low, high + 1)),
+        )
+        if not any(is_heldout(kind, numbers) for kind, numbers in uses):
+            return a, b
 
 
 def paragraph(scene: Scene, *groups: tuple[Sequence[str], int], said: set[str] | None = None) -> str:
@@ -71,21 +87,21 @@ def write_lesson(scene: Scene, make: Make, topic: str, num_examples: int) -> Les
 
     blocks = [
         Block("title", scene.pick(tell.titles).format(**fields_of(scene))),
-        speak((prose.OPENINGS, scene.below(2)), (tell.ideas, scene.between(1, 4))),
+        speak((talk.OPENINGS, scene.below(2)), (tell.ideas, scene.between(1, 4))),
     ]
     if scene.chance(0.7):
         blocks.append(speak((tell.methods, scene.between(1, 2))))
     for number in range(num_examples):
         if number and scene.chance(0.2):
-            blocks.append(speak((scene.pick((prose.BRIDGES, prose.BRIDGES, tell.tips, tell.methods, tell.ideas)), 1)))
+            blocks.append(speak((scene.pick((talk.BRIDGES, talk.BRIDGES, tell.tips, tell.methods, tell.ideas)), 1)))
         blocks.append(_example(make(scene, topic)))
     if scene.chance(0.7):
-        blocks.append(speak((tell.tips, 1), (prose.CLOSINGS, 1)))
+        blocks.append(speak((tell.tips, 1), (talk.CLOSINGS, 1)))
     return Lesson(topic, "en", _filled(blocks))
 
 
 def _korean(scene: Scene, make: Make, num_examples: int) -> Lesson:
-    tell = prose.KOREAN
+    tell = talk.KOREAN
     said: set[str] = set()
 
     def speak(*groups: tuple[Sequence[str], int]) -> Block:
@@ -97,9 +113,9 @@ def _korean(scene: Scene, make: Make, num_examples: int) -> Lesson:
     ]
     for number in range(num_examples):
         if number and scene.chance(0.3):
-            blocks.append(speak((prose.KOREAN_BRIDGES, 1)))
+            blocks.append(speak((talk.KOREAN_BRIDGES, 1)))
         blocks.append(_example(make(scene, "korean")))
-    blocks.append(speak((tell.tips, 1), (prose.KOREAN_CLOSINGS, 1)))
+    blocks.append(speak((tell.tips, 1), (talk.KOREAN_CLOSINGS, 1)))
     return Lesson("korean", "ko", _filled(blocks))
 
 

@@ -5,9 +5,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pocketphi.data.primer import templates_lessons as prose
 from pocketphi.data.primer import templates_pages as said
 from pocketphi.data.primer import templates_stories as stories
+from pocketphi.data.primer import templates_talk as talk
 from pocketphi.data.primer.lessons import Block, Lesson, Make, fields_of, paragraph, write_lesson
 from pocketphi.data.primer.problem import Scene
-from pocketphi.data.primer.templates_knowledge import ANIMALS, CLASS_FACTS, PLURAL
+from pocketphi.data.primer.templates_science import ANIMALS, CLASS_FACTS, PLURAL
 from pocketphi.data.primer.world import ITEMS, PLACES
 
 TOPICS = tuple(prose.PROSE)
@@ -72,7 +73,7 @@ def _howto(scene: Scene, make: Make) -> Lesson:
     for _ in range(scene.between(5, 9)):
         problem = make(scene, topic)
         blocks.append(Block("example", problem.question, problem.solution))
-    blocks.append(Block("paragraph", paragraph(scene, (tell.tips, 2), (prose.CLOSINGS, 1))))
+    blocks.append(Block("paragraph", paragraph(scene, (tell.tips, 2), (talk.CLOSINGS, 1))))
     return Lesson(topic, "en", tuple(blocks))
 
 

@@ -1,6 +1,7 @@
 """Arithmetic and sharing: what is asked, and the one scheme of steps for each question type."""
 
 from pocketphi.data.primer import templates_numbers as templates
+from pocketphi.data.primer import templates_sharing as sharing
 from pocketphi.data.primer.problem import Problem, Scene, Skill, added, divided, easy, multiplied, slip, taken
 
 
@@ -100,7 +101,7 @@ def _multiply(scene: Scene) -> Problem:
     things = scene.things()
     box = things["box"]
     fields = {"x": x, "y": y, "a": scene.say(a), "b": scene.say(b), "boxes": _plural(box), **things}
-    question, template = scene.write("multiply", templates.MULTIPLY, scene.frame(templates.MULTIPLY), fields)
+    question, template = scene.write("multiply", sharing.MULTIPLY, scene.frame(sharing.MULTIPLY), fields)
     steps = f"There are {a} {_plural(box)}. Each has {b} {things['things']}. {multiplied(a, b)}"
     wrong = slip(scene, a * b, a + b)
     return Problem("sharing", "multiply", question, steps, str(a * b), wrong, template, ("multiplication", (a, b)))
@@ -112,7 +113,7 @@ def _share(scene: Scene) -> Problem:
     things = scene.things()
     a = share * count
     fields = {"x": x, "y": y, "a": a, "b": scene.say(count), **things}
-    question, template = scene.write("share", templates.SHARE, scene.frame(templates.SHARE), fields)
+    question, template = scene.write("share", sharing.SHARE, scene.frame(sharing.SHARE), fields)
     steps = f"There are {a} {things['things']} and {count} parts. {divided(a, count)} So each part has {share}."
     wrong = slip(scene, share, a - count)
     return Problem("sharing", "share", question, steps, str(share), wrong, template, ("multiplication", (share, count)))
@@ -124,6 +125,6 @@ SKILLS = (
     Skill("two_step", "arithmetic", _two_step, templates.TWO_STEP, 2),
     Skill("start", "arithmetic", _start, templates.START, 2),
     Skill("difference", "arithmetic", _difference, templates.DIFFERENCE, 2),
-    Skill("multiply", "sharing", _multiply, templates.MULTIPLY, 3),
-    Skill("share", "sharing", _share, templates.SHARE, 2),
+    Skill("multiply", "sharing", _multiply, sharing.MULTIPLY, 3),
+    Skill("share", "sharing", _share, sharing.SHARE, 2),
 )

@@ -1,7 +1,8 @@
 """Comparing, ordering, logic, family, causes and simple science."""
 
-from pocketphi.data.primer import templates_knowledge as knowledge
+from pocketphi.data.primer import templates_causes as causes
 from pocketphi.data.primer import templates_relations as templates
+from pocketphi.data.primer import templates_science as science
 from pocketphi.data.primer.problem import Problem, Scene, Skill
 from pocketphi.data.primer.world import COLOURS, ITEMS, PLACES, words
 
@@ -143,21 +144,21 @@ def _family(scene: Scene) -> Problem:
 
 
 def _cause(scene: Scene) -> Problem:
-    index = scene.below(len(knowledge.EFFECTS))
-    effect = knowledge.EFFECTS[index]
+    index = scene.below(len(causes.EFFECTS))
+    effect = causes.EFFECTS[index]
     x = scene.names(1)[0]
     fields = {"x": x, "thing": scene.pick(effect.things)}
     situations = effect.new if scene.new else effect.known
     place = scene.below(len(situations))
     situation = situations[place].format_map(fields)
-    frame = scene.frame(knowledge.CAUSE)
-    asked, mark = scene.write("cause", knowledge.CAUSE, "ask", fields)
+    frame = scene.frame(causes.CAUSE)
+    asked, mark = scene.write("cause", causes.CAUSE, "ask", fields)
     question = f"{situation} {asked}" if frame == "situation ask" else f"{asked} {situation}"
-    number = sum(len(item.new if scene.new else item.known) for item in knowledge.EFFECTS[:index]) + place
+    number = sum(len(item.new if scene.new else item.known) for item in causes.EFFECTS[:index]) + place
     name, _, ask = mark.rpartition(":")
     template = f"{name}:situation{number}+{ask}" if frame == "situation ask" else f"{name}:{ask}+situation{number}"
     steps = f"{effect.rule.format_map(fields)} So {effect.answer}."
-    wrong = scene.pick(knowledge.EFFECTS[:index] + knowledge.EFFECTS[index + 1 :]).answer
+    wrong = scene.pick(causes.EFFECTS[:index] + causes.EFFECTS[index + 1 :]).answer
     return Problem("cause", "cause", question, steps, effect.answer, wrong, template)
 
 
@@ -166,13 +167,13 @@ def _article(word: str) -> str:
 
 
 def _science(scene: Scene) -> Problem:
-    frame = scene.frame(knowledge.SCIENCE)
+    frame = scene.frame(science.SCIENCE)
     x, y = scene.names(2)
     fields: dict[str, object] = {"x": x, "y": y}
     combination = None
     if frame in ("float", "magnet"):
         yes_things, no_things = (
-            (knowledge.FLOATS, knowledge.SINKS) if frame == "float" else (knowledge.MAGNETIC, knowledge.NOT_MAGNETIC)
+            (science.FLOATS, science.SINKS) if frame == "float" else (science.MAGNETIC, science.NOT_MAGNETIC)
         )
         yes = scene.chance(0.5)
         stuff = scene.pick(yes_things if yes else no_things)
@@ -194,18 +195,18 @@ def _science(scene: Scene) -> Problem:
         rule = {"ice": "below 0", "water": "between 0 and 100", "steam": "above 100"}[answer]
         steps = f"Ice is below 0, steam is above 100. {degrees} is {rule}. So it is {answer}."
     else:
-        kind = scene.pick(tuple(knowledge.ANIMALS))
-        animal = scene.pick(knowledge.ANIMALS[kind])
+        kind = scene.pick(tuple(science.ANIMALS))
+        animal = scene.pick(science.ANIMALS[kind])
         fields |= {"animal": animal, "an": _article(animal)}
         subject = f"{_article(animal).capitalize()} {animal} is {_article(kind)} {kind}."
-        facts = knowledge.CLASS_FACTS[kind]
-        others = [value for value in knowledge.CLASS_FACTS if value != kind]
-        many = knowledge.PLURAL[kind].capitalize()
+        facts = science.CLASS_FACTS[kind]
+        others = [value for value in science.CLASS_FACTS if value != kind]
+        many = science.PLURAL[kind].capitalize()
         if frame == "class":
             answer, wrong, steps = kind, scene.pick(others), f"{subject} {many} have {facts['cover']}."
         else:
             answer = facts[frame]
-            wrong = next(value for other in others if (value := knowledge.CLASS_FACTS[other][frame]) != answer)
+            wrong = next(value for other in others if (value := science.CLASS_FACTS[other][frame]) != answer)
             said = {
                 "cover": f"{many} have {answer} on the body.",
                 "legs": f"{many} have {answer} legs.",
@@ -213,7 +214,7 @@ def _science(scene: Scene) -> Problem:
                 "young": f"{many} {'lay eggs' if answer == 'eggs' else 'have live young'}.",
             }[frame]
             steps = f"{subject} {said}"
-    question, template = scene.write("science", knowledge.SCIENCE, frame, fields)
+    question, template = scene.write("science", science.SCIENCE, frame, fields)
     return Problem("science", "science", question, steps, answer, wrong, template, combination)
 
 
@@ -224,6 +225,6 @@ SKILLS = (
     Skill("condition", "logic", _condition, templates.CONDITION, 2),
     Skill("elimination", "logic", _elimination, templates.ELIMINATION, 2),
     Skill("family", "family", _family, templates.FAMILY, 3),
-    Skill("cause", "cause", _cause, knowledge.CAUSE, 3),
-    Skill("science", "science", _science, knowledge.SCIENCE, 4),
+    Skill("cause", "cause", _cause, causes.CAUSE, 3),
+    Skill("science", "science", _science, science.SCIENCE, 4),
 )
