@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pocketphi.artifact import Artifact, open_artifact, publish
 from pocketphi.data import mixture as mixture_module
-from pocketphi.data.mixture import Mixture, PackedPart, best_fit
+from pocketphi.data.mixture import Mixture, PackedPart, best_fit, pieces
 from pocketphi.data.pack import TokenShard, open_shard, pack, write_shard
 from pocketphi.data.records import read_documents, write_documents
 from pocketphi.errors import UserError
@@ -123,10 +123,11 @@ def test_best_fit_loses_nothing_and_wastes_little(lengths: list[int], capacity: 
         assert filled[0] + filled[1] > capacity, "two bins would have fitted in one"
 
 
-@given(st.lists(st.integers(1, 300), min_size=1, max_size=60), st.integers(2, 100), st.integers(0, 5))
+@given(st.lists(st.integers(1, 300), min_size=1, max_size=60), st.integers(2, 100), st.integers(0, 5), st.booleans())
 @settings(max_examples=100, deadline=None)
-def test_an_epoch_holds_every_id_once(lengths: list[int], length: int, seed: int) -> None:
-    rows = epoch_of(PackedPart(shard_of(lengths), length=length, pad=PAD, seed=seed))
+def test_an_epoch_holds_every_id_once(lengths: list[int], length: int, seed: int, has_breaks: bool) -> None:
+    breaks = np.random.default_rng(seed).random(2 + sum(lengths)) < 0.1 if has_breaks else None
+    rows = epoch_of(PackedPart(shard_of(lengths), length=length, pad=PAD, seed=seed, breaks=breaks))
     assert sorted(id_ for row in rows for id_ in row) == list(range(2, 2 + sum(lengths)))
 
 
@@ -139,6 +140,15 @@ def test_documents_that_fit_are_never_cut() -> None:
         ids = shard.document(number).tolist()
         row, first = places[ids[0]]
         assert [places[id_] for id_ in ids] == [(row, first + step) for step in range(len(ids))]
+
+
+def test_long_documents_are_cut_between_paragraphs() -> None:
+    shard = shard_of([100])
+    breaks = np.isin(np.arange(200), [2 + 12, 2 + 33, 2 + 38, 2 + 60])  # paragraphs end behind these ids
+    cuts = [piece.stop for piece in pieces(shard.ids, shard.offsets, 40, breaks)]
+    # Behind id 38; behind 60; then none leaves a piece half full, so where the room ends.
+    assert cuts == [39, 61, 100]
+    assert [piece.stop for piece in pieces(shard.ids, shard.offsets, 40)] == [40, 80, 100]
 
 
 def test_little_is_padding() -> None:
