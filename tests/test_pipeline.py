@@ -64,6 +64,18 @@ def test_own_pages_alone_make_a_base_model_and_nothing_to_ask_it(tmp_path: Path)
     assert list(parents(recipe)) == ["corpus", "tokenizer", "shards", "phase1", "model", "report"]
 
 
+def test_own_pages_count_by_what_they_say_and_not_by_where_they_are(tmp_path: Path):
+    def corpus_settings(folder: str, text: str) -> Mapping[str, Any]:
+        pages = tmp_path / folder
+        pages.mkdir(exist_ok=True)
+        (pages / "page.txt").write_text(text)
+        (corpus,) = (each for each in stages_of(load_recipe(FAST, (), [pages])) if each.name == "corpus")
+        return corpus.settings()
+
+    assert corpus_settings("here", "one") == corpus_settings("there", "one")
+    assert corpus_settings("here", "one") != corpus_settings("here", "two")
+
+
 def test_listing_stages_loads_neither_torch_nor_the_data_engine():
     program = (
         "import sys; from pathlib import Path; from pocketphi.pipeline import *; from pocketphi.recipe import *\n"
