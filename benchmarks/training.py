@@ -196,7 +196,7 @@ def trainer(options: argparse.Namespace) -> dict[str, Any]:
             return SequentialSampler(train_dataset or self.train_dataset)
 
     class Timer(transformers.TrainerCallback):
-        def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        def on_step_begin(self, _args: Any, state: Any, _control: Any, **_: Any) -> None:
             clock.at_start_of(state.global_step)
 
     steps = options.warmup + options.steps

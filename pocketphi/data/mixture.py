@@ -2,8 +2,9 @@
 
 A row holds whole documents wherever they fit (best-fit packing, Ding et al. 2024, "Fewer Truncations Improve
 Language Modeling"): in a stream that is cut every `length` ids most documents lose their head or their tail, and
-with it what an answer refers to. Only a document longer than a row is cut, its rest packed like a document of its
-own. Every id of a part is in exactly one row of an epoch; what is left of a row is padding, about one in a hundred.
+with it what an answer refers to. Only a document longer than a row is cut, between two paragraphs where that is
+possible, and its pieces are packed like documents. Every id of a part is in exactly one row of an epoch; what is left
+of a row is padding, a few in a hundred.
 
 Order is a function of the seed, the part's name, the epoch and the position, so nothing random is kept for a
 resume: a `Mixture` goes on from the few numbers of its `position`. Documents are shuffled in groups, so an
@@ -64,29 +65,45 @@ def best_fit(lengths: Sequence[int], capacity: int) -> list[list[int]]:
     return bins
 
 
-def pieces(offsets: NDArray[np.int64], capacity: int) -> list[Piece]:
+def pieces(
+    ids: NDArray[Any], offsets: NDArray[np.int64], capacity: int, breaks: NDArray[np.bool_] | None = None
+) -> list[Piece]:
     """Documents as pieces of at most `capacity` ids.
 
     Args:
+        ids: (num_tokens,) of the shard.
         offsets: (num_documents + 1,) where each starts, and the end.
+        breaks: by id, whether a paragraph ends with it. A document is cut behind the last one that leaves a piece at
+            least half full, else where the room ends.
     """
-    return [
-        Piece(start, min(start + capacity, stop))
-        for first, stop in zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True)
-        for start in range(first, stop, capacity)
-    ]
+    found = []
+    for first, stop in zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True):
+        start = first
+        while stop - start > capacity:
+            end = start + capacity
+            if breaks is not None:
+                half = start + capacity // 2
+                ends = np.flatnonzero(breaks[ids[half:end]])
+                end = half + int(ends[-1]) + 1 if len(ends) else end
+            found.append(Piece(start, end))
+            start = end
+        found.append(Piece(start, stop))
+    return found
 
 
 class PackedPart:
     """The rows of one part, epoch after epoch, without end."""
 
-    def __init__(self, shard: TokenShard, *, length: int, pad: int, seed: int) -> None:
+    def __init__(
+        self, shard: TokenShard, *, length: int, pad: int, seed: int, breaks: NDArray[np.bool_] | None = None
+    ) -> None:
         if not shard.num_tokens:
             raise UserError(f"the part `{shard.name}` has no documents", hint="see what the filters dropped")
         self.shard = shard
         self.length = length
         self._pad = pad
         self._seed = seed
+        self._breaks = breaks
         self._groups = -(-shard.num_documents // GROUP_DOCUMENTS)
         self.epoch, self._group, self._row = 0, 0, 0
         self._rows: list[list[Piece]] | None = None
@@ -134,7 +151,8 @@ class PackedPart:
     def _pack_group(self) -> list[list[Piece]]:
         group = int(self._random(0).permutation(self._groups)[self._group])
         start = group * GROUP_DOCUMENTS
-        found = pieces(self.shard.offsets[start : start + GROUP_DOCUMENTS + 1], self.length)
+        offsets = self.shard.offsets[start : start + GROUP_DOCUMENTS + 1]
+        found = pieces(self.shard.ids, offsets, self.length, self._breaks)
         random = self._random(1 + group)
         # Shuffled before packing too: that order breaks ties, and stands inside a row (not the longest first).
         found = [found[index] for index in random.permutation(len(found))]

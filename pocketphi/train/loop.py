@@ -79,6 +79,7 @@ def train(
     run = _Compiled(loss) if table.compile else loss
     started = time.monotonic() - seconds
     model.train()
+    progress(first, steps, {"now": "compiling"} if table.compile else {})
     with _same_bits(device), Recorder(work / METRICS, keep_bytes=kept, board=board) as recorder:
         for step in range(first, steps):
             batch = source.take()

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -69,8 +70,9 @@ def pretrain(
             f"`{stage}.mixture` names `{missing[0]}`, which the corpus does not have or has no documents of",
             hint=f"it has {', '.join(shards.summary['parts'])}",
         )
+    breaks = np.array([encoder.piece(index).endswith(b"\n\n") for index in range(encoder.vocab_size)])
     parts = [
-        PackedPart(open_shard(shards, name), length=table.sequence_length + 1, pad=pad, seed=seed)
+        PackedPart(open_shard(shards, name), length=table.sequence_length + 1, pad=pad, seed=seed, breaks=breaks)
         for name in sorted(shares)
     ]
     before = _read_before(start, shards)

@@ -29,9 +29,12 @@ def work_path(out: Path) -> Path:
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], story: Mapping[str, Any]) -> None:
-    """Replace a file by these tensors and this story, at once or not at all."""
+    """Replace a file by these tensors and this story, at once or not at all. Raises `UserError` if the disk is full."""
     scratch = path.with_name(path.name + ".partial")
-    save_file({name: tensor.detach().contiguous() for name, tensor in tensors.items()}, scratch, _metadata(story))
+    try:
+        save_file({name: tensor.detach().contiguous() for name, tensor in tensors.items()}, scratch, _metadata(story))
+    except SafetensorError as error:  # its own error also for a full disk
+        raise UserError(f"cannot write `{path}`: {shown(error)}", hint="free some space and run it again") from error
     for written in (scratch, None):
         if written is None:
             scratch.replace(path)
