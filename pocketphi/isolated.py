@@ -1,7 +1,8 @@
 """A function in a process of its own: its memory is free when it ends, its crash is an error, it dies with its caller.
 
 The child gets its orders as one line on standard input, and then waits there in a thread: the end of that file means
-that the caller is gone, whichever way it went, and ends the child at once. What the function reports comes back as
+that the caller is gone, whichever way it went, and ends the child at once. It leads a process group of its own, so that
+workers which its libraries start end with it. What the function reports comes back as
 JSON lines on a pipe; what it and its libraries print goes to a log file.
 """
 
@@ -26,7 +27,7 @@ Send = Callable[[Any], None]
 
 _CHILD = "import sys; sys.path[:] = sys.argv[1:]; from pocketphi.isolated import _serve; _serve()"
 _SECONDS_TO_END = 5.0
-"""What a child gets to clean up after Ctrl-C, which a terminal sends to both."""
+"""What a child gets to clean up at its end, after Ctrl-C for instance."""
 
 
 def call(
@@ -65,6 +66,7 @@ def call(
             stdout=output,
             stderr=output,
             pass_fds=(there, *keep),
+            process_group=0,
         )
         os.close(there)
         assert process.stdin is not None
@@ -79,11 +81,14 @@ def call(
                     on_message(said["message"])
                 else:
                     ending = said
+        except BaseException:
+            # Ctrl-C above all: a terminal sends it to the caller alone, whose group it is.
+            _signal_group(process.pid, signal.SIGINT)
+            raise
         finally:
-            # It ends by itself; after Ctrl-C, which reaches both, too. Only if `on_message` raised it goes on.
             with suppress(subprocess.TimeoutExpired):
                 process.wait(_SECONDS_TO_END)
-            process.kill()
+            _signal_group(process.pid, signal.SIGKILL)
             process.wait()
             with suppress(BrokenPipeError):
                 process.stdin.close()
@@ -140,4 +145,9 @@ def _serve() -> None:
 def _die_with_caller() -> None:
     while os.read(0, 1):
         pass
-    os.kill(os.getpid(), signal.SIGKILL)
+    os.killpg(0, signal.SIGKILL)
+
+
+def _signal_group(group: int, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(group, number)

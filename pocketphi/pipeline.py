@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pocketphi import isolated
-from pocketphi.artifact import Artifact, Progress, open_artifact
+from pocketphi.artifact import Artifact, Progress, is_artifact, open_artifact
 from pocketphi.errors import UserError
 from pocketphi.locks import exclusive
 from pocketphi.recipe import Dpo, Evaluate, PretrainPhase, Primer, Recipe, Sft, parse_recipe, settings_of
@@ -57,6 +57,8 @@ def make(
     Raises:
         UserError: as there; or another run works in `out`, or `out` cannot be written.
     """
+    if is_artifact(out):
+        raise UserError(f"`{out}` is the result of a stage, not the directory of a run", hint="choose another --out")
     with _writing(out):
         (out / _LOGS).mkdir(parents=True, exist_ok=True)
     with exclusive(out / "run.lock", f"`{out}` is in use by another run", wait_seconds=_SECONDS_FOR_THE_LOCK) as lock:

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -58,6 +60,14 @@ def gluttonous(argument: object, send: Send) -> None:
 
 def sleeping(argument: str, send: Send) -> None:
     Path(argument).write_text(str(os.getpid()))
+    send("asleep")
+    time.sleep(600)
+
+
+def employing(argument: str, send: Send) -> None:
+    """Start a worker that would outlive everybody, and wait."""
+    worker = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    Path(argument).write_text(str(worker.pid))
     send("asleep")
     time.sleep(600)
 

@@ -76,15 +76,16 @@ from pocketphi import isolated
 from pocketphi.locks import exclusive
 here = Path(sys.argv[1])
 with exclusive(here / "lock", "taken") as lock:
-    isolated.call(fake_stages.sleeping, str(here / "pid"), log=here / "log", on_message=print, keep=[lock])
+    isolated.call(getattr(fake_stages, sys.argv[2]), str(here / "pid"), log=here / "log", on_message=print, keep=[lock])
 """
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
-def test_it_dies_with_its_caller_and_holds_the_lock_until_then(tmp_path: Path, how: signal.Signals):
+@pytest.mark.parametrize("what", ["sleeping", "employing"])
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_it_and_its_workers_die_with_its_caller(tmp_path: Path, how: signal.Signals, what: str):
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent), "PYTHONUNBUFFERED": "1"}
-    command = [sys.executable, "-c", CALLER, str(tmp_path)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as caller:
+    command = [sys.executable, "-c", CALLER, str(tmp_path), what]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment) as caller:
         assert caller.stdout is not None
         assert caller.stdout.readline() == b"asleep\n"
         child = int((tmp_path / "pid").read_text())
