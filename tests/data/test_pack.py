@@ -144,10 +144,10 @@ def test_documents_that_fit_are_never_cut() -> None:
 
 def test_long_documents_are_cut_between_paragraphs() -> None:
     shard = shard_of([100])
-    breaks = np.isin(np.arange(200), [2 + 12, 2 + 33, 2 + 38, 2 + 60])  # paragraphs end behind these ids
+    breaks = np.isin(np.arange(200), [2 + 5, 2 + 15, 2 + 25, 2 + 60])  # paragraphs end behind these ids
     cuts = [piece.stop for piece in pieces(shard.ids, shard.offsets, 40, breaks)]
-    # Behind id 38; behind 60; then none leaves a piece half full, so where the room ends.
-    assert cuts == [39, 61, 100]
+    # Two paragraphs in half a row; one; one that is longer than that; then there is no end, but one of the row.
+    assert cuts == [16, 26, 61, 100]
     assert [piece.stop for piece in pieces(shard.ids, shard.offsets, 40)] == [40, 80, 100]
 
 
