@@ -28,7 +28,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pocketphi.architecture import DecoderConfig, RopeConfig
+from pocketphi.architecture import DecoderConfig, RopeConfig, expected_tensors
 
 VOCAB_SIZE, LENGTH, BATCH_SIZE = 8192, 256, 16
 LEARNING_RATE = 3e-4
@@ -246,7 +246,10 @@ def summary(pairs: list[dict[str, Any]], options: argparse.Namespace) -> dict[st
         + (" --eager" if options.eager else ""),
         "machine": processor(),
         "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
-        "model": {**shape().to_published(), "parameters": 8_937_728},
+        "model": {
+            **shape().to_published(),
+            "parameters": sum(rows * columns for rows, columns in expected_tensors(shape()).values()),
+        },
         "batch_size": BATCH_SIZE,
         "sequence_length": LENGTH,
         "timed_steps": options.steps,
