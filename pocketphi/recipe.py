@@ -198,7 +198,7 @@ class Quantize(Table):
     group: Literal[32, 64, 128] = 64
     """Weights that share a scale."""
     embedding_bits: Literal[4, 8, "measured"] = "measured"
-    """Embedding and head: measured like all others, or as it says here."""
+    """Embedding and head: measured like all others (where one tensor is both: 8), or as it says here."""
     max_divergence: Positive = 0.005
     """Nats per token that rounding may cost, where calibration text measures it: the matrices that cost most per
     weight get 8 bits until it is met."""

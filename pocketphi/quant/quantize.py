@@ -3,10 +3,10 @@
 Every matrix is rounded to the nearest point of a 4-bit grid, with a minimum per group where the measured error
 says that it pays (`quant.rtn`). With calibration text, the loss is measured too (`quant.sensitivity`): as long as
 the rounded model diverges from the checkpoint by more than `max_divergence`, the class of matrices that costs most
-per weight gets 8 bits. In small models that is the embedding, which is the head as well where the two are tied,
-and then the first layer's.
+per weight gets 8 bits. In small models that is the first layer's. Without calibration text all gets 4 bits.
 
-Without calibration text a tied embedding gets 8 bits, because its error would enter every logit, and all else 4.
+A tied embedding is one tensor, read by row and used as head. It gets 8 bits, measured or not: its error would enter
+every logit.
 
 The checkpoint is mapped and streamed: memory holds one tensor, so the report's sizes need no more than that.
 Only measuring loads the model.
@@ -114,16 +114,14 @@ def quantize(
 
 def make_plan(table: Quantize, source: Source, folder: Path, calibration: Iterable[str] | None) -> Plan:
     """Decide which classes of matrices get 8 bits."""
-    outer = {"embed_tokens"} if source.config.tie_word_embeddings else {"embed_tokens", "lm_head"}
-    if table.embedding_bits == "measured":
-        fixed, wide = set(), set()
-    else:
-        fixed, wide = outer, outer if table.embedding_bits == 8 else set()
-    if calibration is not None:
-        return _measure(table, source, folder, calibration, fixed, wide)
-    if table.embedding_bits == "measured" and source.config.tie_word_embeddings:
-        wide = outer
-    return Plan(wide=frozenset(wide))
+    tied = source.config.tie_word_embeddings
+    outer = {"embed_tokens"} if tied else {"embed_tokens", "lm_head"}
+    measured = table.embedding_bits == "measured"
+    fixed = set() if measured and not tied else outer
+    wide = outer if table.embedding_bits == 8 or (measured and tied) else set()
+    if calibration is None:
+        return Plan(wide=frozenset(wide))
+    return _measure(table, source, folder, calibration, fixed, wide)
 
 
 def _measure(

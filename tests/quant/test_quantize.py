@@ -109,7 +109,8 @@ def test_fused_and_split_folders_give_the_same_weights(
 
 def test_a_tied_embedding_is_one_tensor_of_eight_bits(checkpoint: Callable[..., Artifact], tmp_path: Path):
     source = checkpoint(tiny_config(vocab_size=320, tie_word_embeddings=True))
-    for table, bits in ((Quantize(), 8), (Quantize(embedding_bits=8), 8), (Quantize(embedding_bits=4), 4)):
+    loose = Quantize(max_divergence=100.0)
+    for table, bits in ((loose, 8), (Quantize(embedding_bits=8), 8), (Quantize(embedding_bits=4), 4)):
         for calibration in (None, TEXTS):
             made = quantize(table, source, tmp_path / "model", seed=1, calibration=calibration)
             tensors = open_pocket(made.path / MODEL_FILE).tensors
