@@ -62,8 +62,6 @@ def make(
     with _writing(out):
         (out / _LOGS).mkdir(parents=True, exist_ok=True)
     with exclusive(out / "run.lock", f"`{out}` is in use by another run", wait_seconds=_SECONDS_FOR_THE_LOCK) as lock:
-        with _writing(out):
-            (out / RECIPE).write_text(json.dumps(settings_of(recipe), indent=1) + "\n", encoding="utf-8")
         return run_stages(
             stages_of(recipe),
             out,
@@ -89,6 +87,9 @@ def _writing(out: Path) -> Iterator[None]:
 def _in_a_process(recipe: Recipe, out: Path, lock: int) -> Execute:
     def execute(stage: Stage, progress: Progress) -> Mapping[str, Any]:
         argument = {"recipe": settings_of(recipe), "out": str(out), "stage": stage.name}
+        # Not before: a run that is refused leaves the recipe of what is there.
+        with _writing(out):
+            (out / RECIPE).write_text(json.dumps(settings_of(recipe), indent=1) + "\n", encoding="utf-8")
         log = out / _LOGS / f"{stage.name}.log"
         result: Mapping[str, Any] = isolated.call(
             run_stage, argument, log=log, on_message=lambda message: progress(*message), keep=[lock]

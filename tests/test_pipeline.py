@@ -96,6 +96,9 @@ def test_a_stage_runs_in_a_process_of_its_own_and_is_found_again(tmp_path: Path)
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["logs", "primer", RECIPE]
     with pytest.raises(UserError, match="is the result of a stage"):
         make(recipe, tmp_path / "run" / "primer", view=watch)
+    with pytest.raises(UserError, match="no stage"):
+        make(recipe.model_copy(update={"seed": 2}), tmp_path / "run", view=watch, until="primr")
+    assert json.loads((tmp_path / "run" / RECIPE).read_text()) == settings_of(recipe)
     (again,) = make(recipe, tmp_path / "run", view=watch, until="primer")
     assert again.was_finished
     (other,) = make(recipe.model_copy(update={"seed": 2}), tmp_path / "run", view=watch, until="primer")
