@@ -141,7 +141,7 @@ def _measure(
     classes: dict[str, list[str]] = {}
     for name in matrices:
         classes.setdefault(class_of(name, layers), []).append(name)
-    tokens = calibration_tokens(calibration, source.tokenizer, source.config.vocab_size)
+    tokens = calibration_tokens(calibration, source.tokenizer, source.config)
     divergence = Divergence(load_checkpoint(folder), tokens)
 
     def cost(names: Iterable[str], wide: AbstractSet[str]) -> float:

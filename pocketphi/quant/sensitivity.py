@@ -12,6 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from pocketphi.architecture import DecoderConfig
 from pocketphi.errors import UserError
 from pocketphi.model.decoder import Decoder
 from pocketphi.tokenizer import Tokenizer
@@ -20,29 +21,30 @@ Round = Callable[[str, npt.NDArray[np.float32]], npt.NDArray[np.float32]]
 """A matrix by its published name, and its (rows, cols) weights: what it becomes."""
 
 LENGTH = 256
-"""Tokens of a calibration sequence."""
+"""Tokens of a calibration sequence, if the model reads so far."""
 _MAX_POSITIONS = 2048
 _MAX_LOGITS = 1 << 26
 """Numbers of the reference distribution that are held in memory."""
 _LOGITS_AT_ONCE = 1 << 22
 
 
-def calibration_tokens(texts: Iterable[str], tokenizer: Tokenizer, vocab_size: int) -> Tensor:
-    """(B, `LENGTH`) ids from texts, joined and cut; as many as a reference distribution may have rows for.
+def calibration_tokens(texts: Iterable[str], tokenizer: Tokenizer, config: DecoderConfig) -> Tensor:
+    """(B, T) ids from texts, joined and cut; as many as a reference distribution may have rows for.
 
     Raises:
         UserError: the texts are too short for one sequence.
     """
-    wanted = max(1, min(_MAX_POSITIONS, _MAX_LOGITS // vocab_size) // LENGTH) * LENGTH
+    length = min(LENGTH, config.max_position_embeddings)
+    wanted = max(1, min(_MAX_POSITIONS, _MAX_LOGITS // config.vocab_size) // length) * length
     ids: list[int] = []
     for text in texts:
         ids += tokenizer.encode(text + "\n\n")
         if len(ids) >= wanted:
             break
-    rows = min(len(ids), wanted) // LENGTH
+    rows = min(len(ids), wanted) // length
     if not rows:
-        raise UserError(f"the calibration text has {len(ids)} tokens, it takes {LENGTH}", hint="give more text")
-    return torch.tensor(ids[: rows * LENGTH]).view(rows, LENGTH)
+        raise UserError(f"the calibration text has {len(ids)} tokens, it takes {length}", hint="give more text")
+    return torch.tensor(ids[: rows * length]).view(rows, length)
 
 
 class Divergence:

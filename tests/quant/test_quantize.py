@@ -214,8 +214,8 @@ def test_a_damaged_checkpoint_leaves_nothing(checkpoint: Callable[..., Artifact]
 def test_measuring_leaves_the_model_as_it_was(checkpoint: Callable[..., Artifact], tokenizer: Artifact):
     model = load_checkpoint(checkpoint().path)
     before = {name: weight.clone() for name, weight in model.named_parameters()}
-    tokens = calibration_tokens(TEXTS, load_tokenizer(tokenizer), 320)
-    assert tokens.shape[1] == 256
+    tokens = calibration_tokens(TEXTS, load_tokenizer(tokenizer), model.config)
+    assert tokens.shape == (8, 256)
     divergence = Divergence(model, tokens)
     found = divergence.of(lambda _, weights: weights * 0.9, ["lm_head.weight"])
     assert divergence.of(lambda _, weights: weights, before) == 0.0
