@@ -7,6 +7,7 @@ has their scores on pages with known text.
 
 import re
 import unicodedata
+from bisect import bisect_left
 from typing import Literal
 
 from resiliparse.extract.html2text import extract_plain_text
@@ -24,6 +25,8 @@ MAX_DEPTH = 400
 
 MAX_ASIDE_FRACTION = 0.1
 """An element whose name says that it is beside the point goes only if it holds at most this part of the page."""
+MAX_ASIDES = 1_000
+"""With more of them the names mean something else (the rows of a register, say), and measuring all takes seconds."""
 MIN_CHARACTERS_WITHOUT_MAIN = 200
 
 _ASIDES = ",".join(
@@ -157,26 +160,28 @@ def _remove_asides(tree: HTMLTree) -> None:
     if tree.body is None:
         return
     most = MAX_ASIDE_FRACTION * len(tree.body.text or "")
-    for element in tree.body.query_selector_all(_ASIDES):
+    asides = tree.body.query_selector_all(_ASIDES)
+    if len(asides) > MAX_ASIDES:
+        return
+    for element in asides:
         if element.parent is not None and len(element.text or "") <= most:
             element.parent.remove_child(element)
 
 
 def _with_lists(main: list[str], every: list[str]) -> list[str]:
     """The main lines, with the lists of sentences between them that resiliparse takes for menus."""
+    places: dict[str, list[int]] = {}
+    for place, line in enumerate(every):
+        places.setdefault(line.strip(), []).append(place)
     lines: list[str] = []
-    place = 0
+    reached = 0
     for line in main:
-        bare = line.strip()
-        if bare:
-            try:
-                found = next(n for n in range(place, len(every)) if every[n].strip() == bare)
-            except StopIteration:
-                lines.append(line)
-                continue
+        found = places.get(line.strip(), []) if line.strip() else []
+        after = bisect_left(found, reached)
+        if after < len(found):
             if lines:
-                lines += _sentences_of_lists(every[place:found])
-            place = found + 1
+                lines += _sentences_of_lists(every[reached : found[after]])
+            reached = found[after] + 1
         lines.append(line)
     return lines
 
