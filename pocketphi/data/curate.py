@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pocketphi import __version__
 from pocketphi.artifact import Artifact, Progress, no_progress, open_artifact, publish
 from pocketphi.data import engine
 from pocketphi.data.decontaminate import Overlap, Questions
@@ -96,7 +97,12 @@ def curate(
     work = out.with_name(out.name + ".work")
     parents = [primer] if primer is not None else []
     with publish(out, kind="corpus", stage="corpus", settings=settings, seed=seed, parents=parents) as draft:
-        story = {"settings": settings, "questions": sorted(questions), "scorer": judge.scorer.digest()}
+        story = {
+            "code": __version__,
+            "settings": settings,
+            "questions": sorted(questions),
+            "scorer": judge.scorer.digest(),
+        }
         shards = _judge_sources(judge, sources, story, work, num_processes, progress)
         lessons, lesson_overlaps = _read_lessons(judge.questions, primer)
         drops = _compare(judge, shards, lesson_overlaps)
