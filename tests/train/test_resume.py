@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
+import torch
 from safetensors import SafetensorError
 
 from pocketphi.artifact import Artifact, open_artifact
@@ -128,3 +129,18 @@ def test_a_damaged_state_is_an_error_that_says_what_to_do(made: dict[str, Artifa
         pretrain(phase(), MODEL, made["shards"], made["tokenizer"], tmp_path / "out", seed=1)
     assert error.value.hint is not None
     assert "delete it" in error.value.hint
+
+
+@pytest.mark.slow
+def test_compiled_code_on_several_threads_resumes_to_the_same_bits(made: dict[str, Artifact], tmp_path: Path) -> None:
+    def run(out: Path, **options: object) -> Artifact:
+        table = phase(compile=True, optimizer="muon")
+        return pretrain(table, MODEL, made["shards"], made["tokenizer"], out, seed=3, **options)
+
+    torch.set_num_threads(2)
+    whole = run(tmp_path / "whole")
+    assert "not_compiled" not in whole.manifest["measured"]
+    with pytest.raises(Cut):
+        run(tmp_path / "cut", progress=cut_at(20))
+    torch._dynamo.reset()
+    assert run(tmp_path / "cut").content == whole.content
