@@ -2,11 +2,12 @@
 
 from typing import TYPE_CHECKING, Any
 
+from pocketphi.version import __version__
+
 if TYPE_CHECKING:
     from pocketphi.hub.load import load as load
 
 __all__ = ["__version__", "load"]
-__version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:

@@ -25,9 +25,9 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from pocketphi import __version__
 from pocketphi.errors import UserError, shown
 from pocketphi.locks import exclusive
+from pocketphi.version import __version__
 
 MANIFEST = "manifest.json"
 MANIFEST_VERSION = 1

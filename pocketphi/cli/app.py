@@ -4,10 +4,10 @@ from typing import Annotated
 
 import typer
 
-from pocketphi import __version__
 from pocketphi.cli import make, measure, models, talk
 from pocketphi.cli.doctor import doctor
 from pocketphi.cli.plan import plan
+from pocketphi.version import __version__
 
 app = typer.Typer(
     name="pocketphi",

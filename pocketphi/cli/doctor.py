@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 import typer
 
-from pocketphi import __version__
 from pocketphi.cli.options import Json
 from pocketphi.config import settings
 from pocketphi.errors import UserError
+from pocketphi.version import __version__
 
 
 @dataclass(frozen=True, kw_only=True)

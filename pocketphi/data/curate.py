@@ -25,7 +25,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pocketphi import __version__
 from pocketphi.artifact import Artifact, Progress, no_progress, open_artifact, publish
 from pocketphi.data import engine
 from pocketphi.data.decontaminate import Overlap, Questions
@@ -36,6 +35,7 @@ from pocketphi.data.shard import PAGE_STEPS, SAMPLE_CHARACTERS, SAMPLES_PER_REAS
 from pocketphi.data.sources import Source, corpus_settings, find_sources
 from pocketphi.errors import UserError
 from pocketphi.recipe import Curate
+from pocketphi.version import __version__
 
 HELD_OUT, EXACT, NEAR = "held-out questions", "exact duplicates", "near duplicates"
 PRIMER_LICENSE = "Apache-2.0"

@@ -20,7 +20,6 @@ How parts of different formats are fused: `pocketphi.quant.pack`.
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from pocketphi import __version__
 from pocketphi.errors import UserError
 from pocketphi.formats.files import sha256_of
 from pocketphi.formats.folder_source import open_folder_source
@@ -29,6 +28,7 @@ from pocketphi.formats.source import Matrix, Source, chat_settings
 from pocketphi.hub.gguf_source import open_gguf_source
 from pocketphi.packing import WeightFormat, check_group
 from pocketphi.quant.pack import EMBEDDING, Form, choose_form, pack_source
+from pocketphi.version import __version__
 
 
 def import_model(

@@ -22,9 +22,9 @@ from email.utils import parsedate_to_datetime
 from typing import TypeVar
 from urllib.parse import urljoin, urlsplit
 
-from pocketphi import __version__
 from pocketphi.config import Settings
 from pocketphi.errors import UserError
+from pocketphi.version import __version__
 
 MAX_REDIRECTS = 8
 _WORTH_ANOTHER_TRY = {408, 425, 429}

@@ -21,7 +21,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pocketphi import __version__
 from pocketphi.architecture import expected_tensors
 from pocketphi.artifact import Artifact, Progress, no_progress, open_artifact, publish
 from pocketphi.formats.files import sha256_of
@@ -32,6 +31,7 @@ from pocketphi.packing import packed_bytes
 from pocketphi.quant.pack import EMBEDDING, Form, finite_floats, pack_source
 from pocketphi.quant.rtn import best_form, class_of, rounded, sample_step
 from pocketphi.recipe import Quantize, settings_of
+from pocketphi.version import __version__
 
 MODEL_FILE = "model.pocket"
 HEAD = "lm_head.weight"

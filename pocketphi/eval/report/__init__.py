@@ -8,7 +8,6 @@ missing takes its section with it and leaves a line that says so: a report can b
 
 from pathlib import Path
 
-from pocketphi import __version__
 from pocketphi.artifact import Artifact, Progress, no_progress, open_artifact, publish
 from pocketphi.eval.report.data import funnel_section, mixture_section
 from pocketphi.eval.report.head import head
@@ -20,6 +19,7 @@ from pocketphi.eval.report.results import accuracy_section
 from pocketphi.eval.report.samples import samples_section
 from pocketphi.eval.report.squeezed import squeezed_section
 from pocketphi.eval.report.training import curves_section
+from pocketphi.version import __version__
 
 __all__ = ["write_report"]
 
