@@ -19,7 +19,7 @@
 namespace pp {
 namespace {
 
-// Measured on Sapphire Rapids: asking ahead pays at any number of tokens.
+// Measured on Sapphire Rapids: asking ahead pays at any number of tokens, and by a whole block more than by 4 KiB.
 using Ahead = AskNextBlock;
 constexpr uint32_t kMostTokens = 512;  // of one sweep over the weights
 constexpr size_t kActivationBytes = size_t(1) << 20;  // codes of one sweep, so that they stay in the second cache

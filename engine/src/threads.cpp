@@ -113,7 +113,8 @@ void ThreadTeam::barrier(const uint8_t* soon) {
 }
 
 void ThreadTeam::wait_for(const std::atomic<uint64_t>& count, uint64_t least, const uint8_t* soon) {
-  for (size_t i = 0; soon != nullptr && i < kSoonBytes; i += 64) {
+  const size_t soon_bytes = soon == nullptr || spins_ == 0 ? 0 : kSoonBytes;
+  for (size_t i = 0; i < soon_bytes; i += 64) {
     if (count.load(std::memory_order_acquire) >= least) return;
     __builtin_prefetch(soon + i, 0, 2);  // into the second cache
   }
