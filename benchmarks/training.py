@@ -154,7 +154,7 @@ def ours(options: argparse.Namespace) -> dict[str, Any]:
             return {}
 
         def seek(self, position: dict[str, Any]) -> None:
-            raise NotImplementedError
+            assert not position, "a benchmark starts at the beginning"
 
     table = Optimizer(
         learning_rate=LEARNING_RATE,
