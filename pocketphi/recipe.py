@@ -143,6 +143,8 @@ class Optimizer(Table):
     """`torch.compile`: worth it when training takes minutes."""
     accumulate: Count = 1
     """Micro-batches of a step."""
+    qat_group: Literal[32, 64, 128] | None = None
+    """Quantization-aware training: learn with weights rounded to 4 bits in groups of so many, as `quantize` will."""
     checkpoint_steps: Count = 200
     """Steps between the states that a killed run goes on from."""
 
@@ -256,6 +258,8 @@ class Recipe(Table):
                 raise UserError(
                     f"`{name}.accumulate` {table.accumulate} does not divide `batch_size` {table.batch_size}"
                 )
+            if table.qat_group not in (None, self.quantize.group):
+                raise UserError(f"`{name}.qat_group` {table.qat_group} is not `quantize.group` {self.quantize.group}")
         if self.dpo is not None and self.sft is None:
             raise UserError("`dpo` needs `sft`: there is no reference model without it")
         if self.primer is None:

@@ -61,6 +61,8 @@ def test_a_recipe_survives_being_written_as_json():
         ("pretrain.phase1.mixture={ web = -1.0 }", "pretrain.phase1.mixture", None),
         ("sft.sequence_length=100000", "`sft.sequence_length` 100000 is more than", None),
         ("sft.accumulate=3", "`sft.accumulate` 3 does not divide", None),
+        ("sft.qat_group=32", "`sft.qat_group` 32 is not `quantize.group` 64", None),
+        ("sft.qat_group=48", "`sft.qat_group` is `48`", None),
         ("model.num_attention_heads=3", "does not divide", None),
         ("sft=5", "`sft` is `5`", None),
         ("sft", "is not `table.key=value`", None),

@@ -12,8 +12,9 @@ step, and kept in the work folder; no second model is in memory while the first 
 often the better answer has the higher one (`accuracy`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ from pocketphi.tokenizer.train import PAD, load_tokenizer
 from pocketphi.train.batches import IGNORED, Step, cut
 from pocketphi.train.checkpoint_stage import Prepared, train_to_checkpoint
 from pocketphi.train.loop import Loss, Trained, default_device
+from pocketphi.train.qat import quantization_aware
 from pocketphi.train.sft import encode_conversation
 from pocketphi.train.state import read_tensors, write_tensors
 
@@ -94,7 +96,9 @@ def dpo(
             pad=tokenizer.special_ids[PAD],
             seed=seed,
         )
-        source.reference = cached_reference(work / REFERENCE, inputs, decoder, source, precision=table.precision)
+        source.reference = cached_reference(
+            work / REFERENCE, inputs, decoder, source, precision=table.precision, qat_group=table.qat_group
+        )
         return decoder, source, preference_loss(decoder, table.beta), source.steps
 
     def summary(_trained: Trained) -> Mapping[str, Any]:
@@ -220,13 +224,23 @@ def preference_loss(model: Decoder, beta: float) -> Loss:
 
 @torch.no_grad()
 def cached_reference(
-    path: Path, inputs: str, model: Decoder, source: PairSource, *, precision: str, batch_size: int = 32
+    path: Path,
+    inputs: str,
+    model: Decoder,
+    source: PairSource,
+    *,
+    precision: str,
+    qat_group: int | None = None,
+    batch_size: int = 32,
 ) -> NDArray[np.float32]:
     """(num_pairs, 2) log-probabilities under the model as it is now, from `path` if they are there for these inputs."""
     found = read_tensors(path, torch.device("cpu"))
     if found is not None and found[1].get("inputs") == inputs:
         return found[0]["reference"].numpy()
     model.eval()
+    measure: Callable[..., Tensor] = partial(answer_log_probabilities, model)
+    if qat_group is not None:
+        measure = quantization_aware(model, measure, qat_group)
     reference = np.zeros_like(source.reference)
     # By length, so that little is padding.
     order = sorted(range(len(reference)), key=lambda index: max(len(answer.ids) for answer in source._pairs[index]))
@@ -236,7 +250,7 @@ def cached_reference(
         assert ids is not None
         assert targets is not None
         with torch.autocast(model.device.type, torch.bfloat16, enabled=precision == "bf16"):
-            found_here = answer_log_probabilities(model, ids.to(model.device), targets.to(model.device))
+            found_here = measure(ids.to(model.device), targets.to(model.device))
         reference[indices] = found_here.float().cpu().numpy().reshape(2, -1).T
     write_tensors(path, {"reference": torch.from_numpy(reference)}, {"inputs": inputs})
     return reference

@@ -25,6 +25,7 @@ from pocketphi.errors import shown
 from pocketphi.train.batches import Source
 from pocketphi.train.metrics import METRICS, Recorder
 from pocketphi.train.optim import learning_rate, make_optimizers
+from pocketphi.train.qat import quantization_aware
 from pocketphi.train.state import STATE, load_state, save_state
 
 Loss = Callable[..., Mapping[str, Tensor]]
@@ -76,6 +77,8 @@ def train(
     if story is not None:
         first, tokens, seconds, kept = story["step"], story["tokens"], story["seconds"], story["metrics_bytes"]
         source.seek(story["position"])
+    if table.qat_group is not None:
+        loss = quantization_aware(model, loss, table.qat_group)
     run = _Compiled(loss) if table.compile else loss
     started = time.monotonic() - seconds
     model.train()
