@@ -1,15 +1,14 @@
 """Writing to disk with care: room checked beforehand, errors that say what to do, one process at a time."""
 
 import errno
-import fcntl
 import os
 import shutil
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from pocketphi.errors import UserError
+from pocketphi.locks import acquire, release
 
 _KEPT_FREE = 64 << 20
 """Bytes left alone on every disk: a disk filled to the last byte breaks other programs first."""
@@ -60,54 +59,20 @@ def writing(path: Path) -> Iterator[None]:
 
 @contextmanager
 def locked(path: Path, on_wait: Callable[[str], None]) -> Iterator[None]:
-    """Hold the lock file `path`; wait while another process holds it, after one call of `on_wait`, which may raise.
+    """Hold the lock file `path` (`pocketphi.locks`); wait while another process holds it, after one call of `on_wait`,
+    which may raise."""
+    has_said = False
 
-    The lock belongs to the kernel (`flock`), so one whose owner was killed is free at once. The file is removed at the
-    end; a process that was waiting for the removed file notices and starts again on the one in its place.
-    """
+    def wait(owner: str) -> None:
+        nonlocal has_said
+        if not has_said:
+            has_said = True
+            on_wait(f"process {owner} is working on the same model")
+
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = _acquire(path, on_wait)
+        descriptor = acquire(path, wait)
     try:
         yield
     finally:
-        path.unlink(missing_ok=True)
-        os.close(descriptor)
-
-
-def _acquire(path: Path, on_wait: Callable[[str], None]) -> int:
-    has_said = False
-    while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        is_kept = False
-        try:
-            if _try_lock(descriptor):
-                if _is_same_file(descriptor, path):
-                    os.ftruncate(descriptor, 0)
-                    os.write(descriptor, b"%d\n" % os.getpid())
-                    is_kept = True
-                    return descriptor
-                continue
-            if not has_said:
-                owner = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip()
-                on_wait(f"process {owner or '?'} is working on the same model")
-                has_said = True
-        finally:
-            if not is_kept:
-                os.close(descriptor)
-        time.sleep(0.1)
-
-
-def _try_lock(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def _is_same_file(descriptor: int, path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(descriptor), path.stat())
-    except FileNotFoundError:
-        return False
+        release(path, descriptor)

@@ -263,4 +263,5 @@ def evaluate(out: Path, accuracy: float, parents: list[Artifact], rng: Random) -
     ) as draft:
         (draft.path / "results.json").write_text(json.dumps(results), encoding="utf-8")
         lines(draft.path / "samples.jsonl", samples)
+        draft.measured["tokens_per_second"] = 23_000.0 if out.name == "evaluation-model" else 3_700.0
     take(out, 4.1 if out.name == "evaluation-model" else 11.7)

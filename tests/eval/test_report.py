@@ -192,6 +192,11 @@ def test_hidden_labels_say_how_well_the_filters_judged(written: tuple[str, Page]
     assert "96\u00a0% of the good pages were kept, 99.4\u00a0% of the junk was dropped" in written[1].text
 
 
+def test_speed_is_that_of_answering(written: tuple[str, Page]):
+    assert "23,000 tokens/s" in written[0]
+    assert "3,700 tokens/s" in written[0]
+
+
 def test_which_copy_stays_is_no_mistake(tmp_path: Path):
     run = make_run(tmp_path / "run", until="corpus")
     labels = [

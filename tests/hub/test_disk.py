@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from pocketphi import locks
 from pocketphi.errors import UserError
 from pocketphi.hub import disk
 from pocketphi.hub.disk import human_size, locked, writing
@@ -91,14 +92,14 @@ def test_only_one_holds_the_lock_however_many_try(tmp_path: Path):
 
 def test_a_lock_file_that_was_removed_meanwhile_is_not_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     path = tmp_path / "x.lock"
-    really = disk._try_lock
+    really = locks._try_lock
 
     def lose_the_file_once(descriptor: int) -> bool:
-        monkeypatch.setattr(disk, "_try_lock", really)
+        monkeypatch.setattr(locks, "_try_lock", really)
         path.unlink()  # as its owner does, between our opening and our locking
         return really(descriptor)
 
-    monkeypatch.setattr(disk, "_try_lock", lose_the_file_once)
+    monkeypatch.setattr(locks, "_try_lock", lose_the_file_once)
     with locked(path, on_wait=lambda _: pytest.fail("nobody holds it")):
         assert path.read_text() == f"{os.getpid()}\n"
 

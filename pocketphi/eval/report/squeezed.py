@@ -47,7 +47,7 @@ def squeezed_section(run: Run) -> Section | None:
                 [_bar(name, speed, f"{speed:,.0f} tokens/s", colour) for name, speed, colour in speeds],
                 f"Speed while answering the held-out questions: {told}.",
                 "Written tokens per second while all questions were answered, in batches: PyTorch runs the 16-bit "
-                "model, the engine the 4-bit file. Reading held-out lessons counts as time too.",
+                "model, the engine the 4-bit file.",
             ),
         ]
     content += _accuracy(found)
@@ -69,11 +69,8 @@ def _formats(run: Run) -> str:
 
 
 def answer_speed(value: Evaluation) -> float | None:
-    """Written tokens per second over a whole evaluation."""
-    seconds, length = value.measured.get("seconds"), value.figures.get("tokens_per_answer")
-    if not seconds or not length or value.whole is None:
-        return None
-    return length * value.whole.count / seconds
+    """Written tokens per second while questions were answered, if that was measured."""
+    return numbers(value.measured).get("tokens_per_second")
 
 
 def _accuracy(found: Sequence[tuple[str, Evaluation, str]]) -> list[Child]:
