@@ -9,6 +9,7 @@ from pocketphi.model.cache import LayerCache
 from pocketphi.model.rope import apply_rope
 
 _MAX_PLAIN = 512
+_PLAIN_BLOCK = 64
 
 
 class Attention(nn.Module):
@@ -66,17 +67,23 @@ def _attend_plainly(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | No
 
     There the backward pass of torch's kernel takes five times as long as its forward pass. Without it, a compiled
     step of the nano recipe's model (256 tokens, heads 32 wide, bfloat16, one thread) takes 0.43 s instead of 0.53 s.
+    Queries go in blocks, each with the keys up to its last one: what lies in the future is mostly not computed.
     """
-    if mask is None:
-        bias = torch.full((query.shape[2], key.shape[2]), -torch.inf, dtype=query.dtype).triu(1)
-    else:
-        bias = torch.zeros(mask.shape, dtype=query.dtype).masked_fill(~mask, -torch.inf)[:, :, None]
     batch, _, length, width = query.shape
     grouped = query.reshape(batch, key.shape[1], -1, length, width) * width**-0.5
+    keys, values = key[:, :, None].transpose(3, 4), value[:, :, None]
+    attended = []
     with torch.autocast("cpu", enabled=False):  # it would keep the weights of all keys in single precision
-        scores = grouped @ key[:, :, None].transpose(3, 4)
-        attended: Tensor = (scores + bias).softmax(dim=-1) @ value[:, :, None]
-    return attended.flatten(1, 2)
+        for start in range(0, length, _PLAIN_BLOCK):
+            end = min(start + _PLAIN_BLOCK, length)
+            if mask is None:
+                bias = torch.full((end - start, end), -torch.inf, dtype=query.dtype).triu(1 + start)
+            else:
+                unseen = ~mask[..., start:end, :end]
+                bias = torch.zeros(unseen.shape, dtype=query.dtype).masked_fill(unseen, -torch.inf)[:, :, None]
+            scores = grouped[..., start:end, :] @ keys[..., :end]
+            attended.append((scores + bias).softmax(dim=-1) @ values[..., :end, :])
+    return torch.cat(attended, dim=-2).flatten(1, 2)
 
 
 def visible_keys(positions: Tensor, num_keys: int, window: int | None) -> Tensor:

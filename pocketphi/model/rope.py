@@ -45,8 +45,21 @@ class Rotary:
         else:
             short, long = (torch.tensor(table, dtype=torch.float32, device=device) for table in (self.short, self.long))
             frequencies = torch.where((lengths > self.border)[:, None, None], long, short)
-        angles = positions[..., None].float() * frequencies
-        return angles.cos() * self.attention_factor, angles.sin() * self.attention_factor
+        tables: tuple[Tensor, Tensor] = _cos_sin(positions, frequencies, self.attention_factor)
+        return tables
+
+
+@torch.library.custom_op("pocketphi::cos_sin", mutates_args=())
+def _cos_sin(positions: Tensor, frequencies: Tensor, factor: float) -> tuple[Tensor, Tensor]:
+    """Opaque to the compiler, which would otherwise compute every cosine again in each layer, on both ways."""
+    angles = positions[..., None].float() * frequencies
+    return angles.cos() * factor, angles.sin() * factor
+
+
+@_cos_sin.register_fake
+def _(positions: Tensor, frequencies: Tensor, _factor: float) -> tuple[Tensor, Tensor]:
+    angles = positions[..., None] * frequencies
+    return torch.empty_like(angles), torch.empty_like(angles)
 
 
 def _inverse_frequencies(rope: RopeConfig, factors: tuple[float, ...] | None) -> list[float]:

@@ -121,11 +121,12 @@ def test_attention_stays_in_bfloat16_under_autocast(use):
 
 @pytest.mark.parametrize("key_heads", [1, 2, 4])
 @pytest.mark.parametrize("masked", [False, True])
-def test_plain_attention_is_the_kernels(key_heads, masked):
+@pytest.mark.parametrize("length", [24, 64, 65, 150])
+def test_plain_attention_is_the_kernels(key_heads, masked, length):
     """Values and gradients, within what bfloat16 holds."""
     generator = torch.Generator().manual_seed(0)
-    parts = [torch.randn(3, heads, 24, 16, generator=generator) for heads in (4, key_heads, key_heads)]
-    positions = torch.stack([torch.arange(24), torch.arange(24) % 9, torch.arange(24) % 24])
+    parts = [torch.randn(3, heads, length, 16, generator=generator) for heads in (4, key_heads, key_heads)]
+    positions = torch.stack([torch.arange(length), torch.arange(length) % 9, torch.arange(length) % 70])
     mask = visible_in_documents(positions, 7) if masked else None
     results = []
     for dtype, requires_grad in ((torch.bfloat16, True), (torch.float32, True)):
