@@ -32,6 +32,16 @@ class Piece:
     stop: int
 
 
+@dataclass(frozen=True, eq=False)
+class Row:
+    """What a model reads at a time: pieces of documents, then padding."""
+
+    ids: NDArray[np.int64]
+    """(length,)"""
+    positions: NDArray[np.int64]
+    """(length,) how far each id is into its piece, so that 0 starts another; padding counts on."""
+
+
 def best_fit(lengths: Sequence[int], capacity: int) -> list[list[int]]:
     """Put items into as few bins as best-fit decreasing needs.
 
@@ -117,16 +127,17 @@ class PackedPart:
         self.epoch, self._group, self._row = 0, 0, 0
         self._rows: list[list[Piece]] | None = None
 
-    def take(self) -> NDArray[np.int64]:
-        """(length,) the next row; its end may be padding."""
+    def take(self) -> Row:
+        """The next one."""
         if self._rows is None:
             self._rows = self._pack_group()
-        row = np.full(self.length, self._pad, np.int64)
+        row = Row(np.full(self.length, self._pad, np.int64), np.arange(self.length))
         filled = 0
         for piece in self._rows[self._row]:
-            size = piece.stop - piece.start
-            row[filled : filled + size] = self.shard.ids[piece.start : piece.stop]
-            filled += size
+            end = filled + piece.stop - piece.start
+            row.ids[filled:end] = self.shard.ids[piece.start : piece.stop]
+            row.positions[filled:] = np.arange(self.length - filled)
+            filled = end
         self._row += 1
         if self._row == len(self._rows):
             self._rows, self._row, self._group = None, 0, self._group + 1
@@ -185,18 +196,14 @@ class Mixture:
         self.tokens = dict.fromkeys(self._parts, 0)
         """Ids handed out by part, padding not counted."""
 
-    def take(self) -> NDArray[np.int64]:
-        """(length,) the next row, of the part that is furthest behind its share."""
+    def take(self) -> Row:
+        """The next one, of the part that is furthest behind its share."""
         given = sum(self.tokens.values())
         name = max(self._parts, key=lambda part: self._shares[part] * (given + 1) - self.tokens[part])
         part = self._parts[name]
         row = part.take()
-        self.tokens[name] += int(np.count_nonzero(row != part._pad))
+        self.tokens[name] += int(np.count_nonzero(row.ids != part._pad))
         return row
-
-    def __iter__(self) -> Iterator[NDArray[np.int64]]:
-        while True:
-            yield self.take()
 
     @property
     def position(self) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 A batch is three tensors (B, T): `inputs`, `targets` (the id that follows each input, or IGNORED where nothing is
 to be learnt: padding, a user's words) and `positions` (each document of a row counts from 0, so the decoder keeps
-them apart), or None for rows that are read as one text.
+them apart).
 """
 
 from collections.abc import Iterator, Sequence
@@ -48,27 +48,23 @@ class Source(Protocol):
 
 
 class MixtureSource:
-    """Rows of a mixture: every id is a target but the first of each row.
+    """Rows of a mixture, whose pieces do not see each other: every id is a target but the first of each piece.
 
     Args:
         mixture: its rows have one id more than a sequence.
-        separate: keep the documents of a row apart.
     """
 
-    def __init__(
-        self, mixture: Mixture, *, batch_size: int, accumulate: int, pad: int, end: int, separate: bool
-    ) -> None:
+    def __init__(self, mixture: Mixture, *, batch_size: int, accumulate: int, pad: int) -> None:
         self._mixture = mixture
-        self._batch_size, self._accumulate = batch_size, accumulate
-        self._pad, self._end, self._separate = pad, end, separate
+        self._batch_size, self._accumulate, self._pad = batch_size, accumulate, pad
 
     def take(self) -> Step:
-        rows = np.stack([self._mixture.take() for _ in range(self._batch_size)])
-        is_text = rows != self._pad
-        targets = np.where(is_text[:, 1:], rows[:, 1:], IGNORED)
-        positions = positions_after(rows[:, :-1], self._end) if self._separate else None
+        rows = [self._mixture.take() for _ in range(self._batch_size)]
+        ids, positions = (np.stack(arrays) for arrays in zip(*((row.ids, row.positions) for row in rows), strict=True))
+        is_text = ids != self._pad
+        targets = np.where(is_text[:, 1:] & (positions[:, 1:] > 0), ids[:, 1:], IGNORED)
         return Step(
-            micro_batches=cut(rows[:, :-1], targets, positions, parts=self._accumulate),
+            micro_batches=cut(ids[:, :-1], targets, positions[:, :-1], parts=self._accumulate),
             count=int(np.count_nonzero(targets != IGNORED)),
             tokens=int(np.count_nonzero(is_text)),
         )
@@ -149,14 +145,6 @@ class ListSource:
             rows = best_fit([len(self._examples[item][0]) for item in order], self._length + 1)
             for row in random.permutation(len(rows)):
                 yield [order[item] for item in sorted(rows[row])]
-
-
-def positions_after(rows: NDArray[np.int64], end: int) -> NDArray[np.int64]:
-    """(B, T) how far each id is into its document, a document ending with `end`."""
-    places = np.broadcast_to(np.arange(rows.shape[1]), rows.shape)
-    starts = np.zeros_like(rows)
-    starts[:, 1:] = np.where(rows[:, :-1] == end, places[:, 1:], 0)
-    return places - np.maximum.accumulate(starts, axis=1)
 
 
 def cut(*arrays: NDArray[np.int64] | None, parts: int) -> list[tuple[Tensor | None, ...]]:

@@ -4,8 +4,8 @@ The report trains in two phases with disjoint data: broad web first, then the be
 (section 2). A phase that starts from another goes on where that one stopped reading, so a part of the corpus is
 repeated only when all of it was read; how often each was read is in the manifest.
 
-Documents share rows but do not see each other: with rows of a few lessons each, what stands before is about
-somebody else, and a model that is asked one question at a time never meets it.
+Documents, and pieces of long ones, share rows but do not see each other: what stands before is about somebody else,
+and a model that is asked one question at a time never meets it.
 """
 
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ from pocketphi.data.pack import open_shard
 from pocketphi.errors import UserError
 from pocketphi.model import Decoder, initialise, load_checkpoint
 from pocketphi.recipe import Model, PretrainPhase, settings_of
-from pocketphi.tokenizer.train import END_OF_TEXT, PAD, load_tokenizer
+from pocketphi.tokenizer.train import PAD, load_tokenizer
 from pocketphi.train.batches import IGNORED, MixtureSource
 from pocketphi.train.checkpoint_stage import Prepared, train_to_checkpoint
 from pocketphi.train.loop import Loss, Trained, default_device
@@ -62,7 +62,7 @@ def pretrain(
         )
     encoder = load_tokenizer(tokenizer)
     config = model.decoder_config(encoder.vocab_size)
-    pad, end = encoder.special_ids[PAD], encoder.special_ids[END_OF_TEXT]
+    pad = encoder.special_ids[PAD]
     shares: dict[str, float] = dict(table.mixture.items())
     missing = sorted(shares.keys() - shards.summary["parts"].keys())
     if missing:
@@ -89,9 +89,7 @@ def pretrain(
             decoder = load_checkpoint(start.path, device=where)
             if decoder.config != config:
                 raise UserError(f"`{start.path}` is a model of another shape than the recipe's")
-        source = MixtureSource(
-            mixture, batch_size=table.batch_size, accumulate=table.accumulate, pad=pad, end=end, separate=True
-        )
+        source = MixtureSource(mixture, batch_size=table.batch_size, accumulate=table.accumulate, pad=pad)
         steps = -(-table.max_tokens // (table.batch_size * table.sequence_length))
         return decoder, source, next_token_loss(decoder), steps
 

@@ -35,7 +35,7 @@ def epoch_of(part: PackedPart) -> list[list[int]]:
     """The rows of one epoch, without padding."""
     epoch, rows = part.epoch, []
     while part.epoch == epoch:
-        row = part.take()
+        row = part.take().ids
         filled = int((row != PAD).sum())
         assert (row[filled:] == PAD).all(), "padding is at the end"
         rows.append(row[:filled].tolist())
@@ -142,6 +142,27 @@ def test_documents_that_fit_are_never_cut() -> None:
         assert [places[id_] for id_ in ids] == [(row, first + step) for step in range(len(ids))]
 
 
+@given(st.lists(st.integers(1, 300), min_size=1, max_size=60), st.integers(2, 100), st.integers(0, 5))
+@settings(max_examples=100, deadline=None)
+def test_positions_start_again_wherever_the_text_does(lengths: list[int], length: int, seed: int) -> None:
+    """Within a piece ids go on as in the document; a piece of another document, or of another place, starts at 0."""
+    shard = shard_of(lengths)
+    document = np.repeat(np.arange(len(lengths)), lengths)
+    breaks = np.random.default_rng(seed).random(2 + sum(lengths)) < 0.1
+    part = PackedPart(shard, length=length, pad=PAD, seed=seed, breaks=breaks)
+    while part.epoch == 0:
+        row = part.take()
+        assert row.positions[0] == 0
+        for place in range(1, length):
+            before, here = int(row.ids[place - 1]), int(row.ids[place])
+            if row.positions[place] == 0:
+                continue
+            assert row.positions[place] == row.positions[place - 1] + 1
+            if here != PAD:
+                assert here == before + 1
+                assert document[here - 2] == document[before - 2]
+
+
 def test_long_documents_are_cut_between_paragraphs() -> None:
     shard = shard_of([100])
     breaks = np.isin(np.arange(200), [2 + 5, 2 + 15, 2 + 25, 2 + 60])  # paragraphs end behind these ids
@@ -181,7 +202,9 @@ def test_a_mixture_goes_on_from_its_position(taken: int, monkeypatch: pytest.Mon
         whole.take()
     resumed.seek(json.loads(json.dumps(whole.position)))
     for _ in range(60):
-        assert (whole.take() == resumed.take()).all()
+        one, other = whole.take(), resumed.take()
+        assert (one.ids == other.ids).all()
+        assert (one.positions == other.positions).all()
     assert whole.tokens == resumed.tokens
 
 
@@ -209,7 +232,7 @@ def test_the_next_phase_goes_on_where_the_last_one_stopped() -> None:
     second = PackedPart(shard, length=20, pad=PAD, seed=3)
     second.resume(first.bookmark)
     rest = epoch_of(second)
-    seen = [id_ for row in read for id_ in row.tolist() if id_ != PAD] + [id_ for row in rest for id_ in row]
+    seen = [id_ for row in read for id_ in row.ids.tolist() if id_ != PAD] + [id_ for row in rest for id_ in row]
     assert sorted(seen) == list(range(2, 902))
 
 

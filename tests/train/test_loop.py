@@ -13,8 +13,10 @@ from torch.testing import assert_close
 
 from pocketphi import recipe
 from pocketphi.artifact import Artifact
+from pocketphi.data.mixture import Mixture, PackedPart
+from pocketphi.data.pack import open_shard
 from pocketphi.errors import UserError
-from pocketphi.train.batches import IGNORED, Step, cut, positions_after
+from pocketphi.train.batches import IGNORED, MixtureSource, Step, cut
 from pocketphi.train.loop import Trained, train
 from pocketphi.train.metrics import read_metrics
 from pocketphi.train.pretrain import pretrain
@@ -126,10 +128,22 @@ def test_global_settings_are_left_as_they_were(tmp_path: Path) -> None:
     assert before == (torch.get_num_threads(), torch.are_deterministic_algorithms_enabled())
 
 
-def test_positions_count_from_each_document() -> None:
-    rows = np.array([[5, 5, 0, 7, 0, 0, 8], [9, 9, 9, 9, 9, 9, 9], [0, 1, 1, 1, 1, 1, 0]])
-    expected = [[0, 1, 2, 0, 1, 0, 0], [0, 1, 2, 3, 4, 5, 6], [0, 0, 1, 2, 3, 4, 5]]
-    assert positions_after(rows, end=0).tolist() == expected
+def test_pieces_share_rows_but_nothing_is_learnt_across_them(made: dict[str, Artifact]) -> None:
+    shard = open_shard(made["shards"], "lessons")
+    pad = 10_000  # no id of the text
+    part = PackedPart(shard, length=33, pad=pad, seed=1)
+    source = MixtureSource(Mixture([part], {"lessons": 1.0}), batch_size=16, accumulate=1, pad=pad)
+    step = source.take()
+    ((ids, targets, positions),) = step.micro_batches
+    assert ids is not None
+    assert targets is not None
+    assert positions is not None
+    starts = positions[:, 1:] == 0
+    assert starts.sum() > 5
+    assert (targets[:, :-1][starts] == IGNORED).all()
+    inside = ~starts & (ids[:, 1:] != pad)
+    assert torch.equal(targets[:, :-1][inside], ids[:, 1:][inside])
+    assert step.count == int((targets != IGNORED).sum())
 
 
 def test_pretraining_learns_and_says_what_it_read(base: Artifact, made: dict[str, Artifact]) -> None:
