@@ -131,7 +131,7 @@ def test_global_settings_are_left_as_they_were(tmp_path: Path) -> None:
 def test_pieces_share_rows_but_nothing_is_learnt_across_them(made: dict[str, Artifact]) -> None:
     shard = open_shard(made["shards"], "lessons")
     pad = 10_000  # no id of the text
-    part = PackedPart(shard, length=33, pad=pad, seed=1)
+    part = PackedPart(shard, length=129, pad=pad, seed=1)
     source = MixtureSource(Mixture([part], {"lessons": 1.0}), batch_size=16, accumulate=1, pad=pad)
     step = source.take()
     ((ids, targets, positions),) = step.micro_batches
