@@ -14,7 +14,6 @@ a time, a path or a host, so the same recipe gives the same digests everywhere.
 """
 
 import errno
-import hashlib
 import json
 import os
 import shutil
@@ -22,22 +21,28 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from pocketphi.errors import UserError, shown
 from pocketphi.locks import exclusive
+from pocketphi.manifest import (
+    CHUNK_BYTES,
+    MANIFEST,
+    MANIFEST_VERSION,
+    STORY,
+    content_digest,
+    digest_of,
+    digest_of_value,
+    file_digest,
+    problem_of,
+)
 from pocketphi.version import __version__
 
-MANIFEST = "manifest.json"
-MANIFEST_VERSION = 1
 _SCRATCH_SUFFIX = ".partial"
 _ASIDE_SUFFIX = ".replaced"
 _LOCK_SUFFIX = ".lock"
-_CHUNK_BYTES = 1 << 20
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-_STORY = ("kind", "stage", "code_version", "settings", "seed", "inputs", "content", "parents", "summary")
-"""What descendants remember: everything but the list of files and what differs from run to run."""
 
 Progress = Callable[[float, float, Mapping[str, float | str]], None]
 """Called with what is done, what there is in all, and figures worth a look (`loss`, `dropped`, ...)."""
@@ -96,7 +101,7 @@ def inputs_digest(stage: str, settings: Mapping[str, Any], seed: int | None, par
         "seed": seed,
         "parents": [parent.content for parent in parents],
     }
-    return hashlib.sha256(_canonical(story)).hexdigest()
+    return digest_of_value(story)
 
 
 @contextmanager
@@ -116,8 +121,8 @@ def publish(
         parents: what the stage reads, in a fixed order.
 
     Raises:
-        UserError: `out` cannot be written, the disk is full, `out` is something that no stage made, or another
-            process is making it. An `OSError` of the block that has nothing to do with `out` passes as it is.
+        UserError: `out` cannot be written, the disk is full, `out` is a parent or something that this stage did not
+            make, or another process is making it. An `OSError` of the block that has nothing to do with `out` passes.
     """
     scratch = scratch_path(out)
     started = time.monotonic()
@@ -127,11 +132,8 @@ def publish(
         try:
             with _writing(out):
                 _settle(out)
-                if out.exists() and not is_artifact(out) and (not out.is_dir() or any(out.iterdir())):
-                    raise UserError(
-                        f"`{out}` is in the way: no stage made it",
-                        hint="choose another place for the result, or move it",
-                    )
+                refuse_foreign(out)
+                _refuse_to_replace(out, kind, stage, parents)
                 _remove(scratch)
                 scratch.mkdir()
             draft = Draft(path=scratch)
@@ -143,7 +145,7 @@ def publish(
                 raise
             except Exception as error:
                 # Libraries that write files themselves (safetensors, torch) wrap what the system said.
-                if shutil.disk_usage(scratch).free < _CHUNK_BYTES:
+                if shutil.disk_usage(scratch).free < CHUNK_BYTES:
                     raise _disk_full(out) from error
                 raise
             with _writing(out):
@@ -156,7 +158,7 @@ def publish(
                     "settings": settings,
                     "seed": seed,
                     "inputs": inputs_digest(stage, settings, seed, parents),
-                    "content": _content_digest(files),
+                    "content": content_digest(files),
                     "parents": [parent.inputs for parent in parents],
                     "ancestors": _ancestors(parents),
                     "summary": draft.summary,
@@ -195,7 +197,7 @@ def open_artifact(path: Path, kind: str | None = None) -> Artifact:
         raise UserError(
             f"`{where}` has manifest_version `{shown(version)}`, this pocketphi reads {MANIFEST_VERSION}", hint=again
         )
-    problem = _problem(manifest)
+    problem = problem_of(manifest)
     if problem is not None:
         raise UserError(f"`{where}` is damaged: {problem}", hint=again)
     artifact = Artifact(
@@ -234,11 +236,40 @@ def find_artifact(out: Path) -> Artifact | None:
     return open_artifact(out) if is_artifact(out) else None
 
 
+def refuse_foreign(out: Path) -> None:
+    """Raise `UserError` if something that no stage made is where a result is to be."""
+    if out.exists() and not is_artifact(out) and (not out.is_dir() or any(out.iterdir())):
+        raise UserError(
+            f"`{out}` is in the way: no stage made it", hint="choose another place for the result, or move it"
+        )
+
+
+def place_of(path: Path) -> Path:
+    """Where the result belongs that `path` holds or, in the midst of an exchange, is about to replace."""
+    for suffix in (_SCRATCH_SUFFIX, _ASIDE_SUFFIX):
+        if path.name.endswith(suffix):
+            return path.with_name(path.name.removesuffix(suffix))
+    return path
+
+
+def read_verified(artifact: Artifact, name: str) -> bytes:
+    """A small file of an artifact. Raises `UserError` if it is not what its stage wrote."""
+    path = artifact.path / name
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"cannot read `{path}`: {(error.strerror or str(error)).lower()}") from error
+    file = artifact.manifest["files"].get(name)
+    if file is None or digest_of(data) != file["sha256"]:
+        raise _changed(path)
+    return data
+
+
 def verify_artifact(artifact: Artifact) -> None:
     """Read every file and compare its digest. Raises `UserError` naming the first that differs."""
     for name, file in artifact.manifest["files"].items():
-        if _file_digest(artifact.path / name) != file["sha256"]:
-            raise UserError(f"`{artifact.path / name}` was changed after it was made", hint="run its stage again")
+        if file_digest(artifact.path / name) != file["sha256"]:
+            raise _changed(artifact.path / name)
 
 
 def is_artifact(path: Path) -> bool:
@@ -255,10 +286,29 @@ def _beside(out: Path, suffix: str) -> Path:
     return out.with_name(out.name + suffix)
 
 
+def _changed(path: Path) -> UserError:
+    return UserError(f"`{path}` was changed after it was made", hint="run its stage again")
+
+
+def _refuse_to_replace(out: Path, kind: str, stage: str, parents: Sequence[Artifact]) -> None:
+    """A result makes way for a newer one of its own stage, and for no other."""
+    try:
+        older = open_artifact(out)
+    except UserError:
+        return  # there is none, or it is of no use to anybody
+    elsewhere = "choose another place for the result, or delete that directory"
+    if any(parent.path.resolve() == out.resolve() for parent in parents):
+        raise UserError(f"`{out}` is what `{stage}` reads: it cannot be replaced by its result", hint=elsewhere)
+    if (older.kind, older.stage) != (kind, stage):
+        made = f"a finished {shown(older.kind)} of `{shown(older.stage)}`"
+        raise UserError(f"`{out}` is {made}, which the {kind} of `{stage}` does not replace", hint=elsewhere)
+
+
 def _settle(out: Path) -> None:
     """Finish the exchange that a kill cut short. The caller holds the lock."""
     scratch, aside = scratch_path(out), _beside(out, _ASIDE_SUFFIX)
     if is_artifact(scratch):
+        refuse_foreign(out)
         _exchange(scratch, out)
     elif aside.exists() and not out.exists():
         aside.rename(out)
@@ -294,7 +344,7 @@ def _sealed(folder: Path) -> dict[str, dict[str, Any]]:
         if path.is_file():
             with path.open("rb") as file:
                 os.fsync(file.fileno())
-            files[path.relative_to(folder).as_posix()] = {"bytes": path.stat().st_size, "sha256": _file_digest(path)}
+            files[path.relative_to(folder).as_posix()] = {"bytes": path.stat().st_size, "sha256": file_digest(path)}
     return files
 
 
@@ -303,32 +353,8 @@ def _ancestors(parents: Sequence[Artifact]) -> dict[str, Any]:
     stories: dict[str, Any] = {}
     for parent in parents:
         stories.update(parent.manifest["ancestors"])
-        stories[parent.inputs] = {key: parent.manifest[key] for key in _STORY}
+        stories[parent.inputs] = {key: parent.manifest[key] for key in STORY}
     return stories
-
-
-def _problem(manifest: Mapping[str, Any]) -> str | None:
-    """What is wrong with a manifest of our version, if anything is."""
-    try:
-        stories = [manifest, *manifest["ancestors"].values()]
-        for story in stories:
-            for key, type_ in zip(_STORY, (str, str, str, dict, int | None, str, str, list, dict), strict=True):
-                if not isinstance(story[key], type_):
-                    return f"`{key}` is `{shown(story[key])}`"
-            if not all(parent in manifest["ancestors"] for parent in story["parents"]):
-                return "an ancestor is missing"
-        files = manifest["files"]
-        for name, file in files.items():
-            way = PurePosixPath(name)
-            if not name or way.is_absolute() or ".." in way.parts:
-                return f"`{shown(name)}` is no name of a file in it"
-            if type(file["bytes"]) is not int or not isinstance(file["sha256"], str):
-                return f"the entry of `{shown(name)}`"
-        if not isinstance(manifest["measured"], dict):
-            return "`measured` is no object"
-        return None if manifest["content"] == _content_digest(files) else "its files do not make up its `content`"
-    except (KeyError, TypeError, AttributeError, RecursionError, UnicodeError) as error:
-        return f"{type(error).__name__} at {shown(error)}"
 
 
 @contextmanager
@@ -354,22 +380,6 @@ def _disk_full(out: Path) -> UserError:
 
 def _is_inside(name: object, folder: Path) -> bool:
     return isinstance(name, str) and Path(name).is_relative_to(folder)
-
-
-def _canonical(value: object) -> bytes:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode("utf-8")
-
-
-def _content_digest(files: Mapping[str, Mapping[str, Any]]) -> str:
-    return hashlib.sha256(_canonical({name: file["sha256"] for name, file in files.items()})).hexdigest()
-
-
-def _file_digest(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def _sync(folder: Path) -> None:

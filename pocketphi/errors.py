@@ -28,7 +28,10 @@ class UsageError(UserError):
 
 def shown(value: object, longest: int = 80) -> str:
     """A value from a file or a stranger as it may stand in a message: one line, printable, short."""
-    text = str(value)
+    try:
+        text = str(value)
+    except (ValueError, RecursionError):  # thousands of digits, or of brackets
+        text = f"{type(value).__name__} too long to show"
     if len(text) > longest:
         text = text[: longest - 3] + "..."
     return text if text.isprintable() else text.encode("unicode_escape").decode("ascii")

@@ -19,9 +19,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pocketphi.architecture import DecoderConfig, RopeConfig
 from pocketphi.errors import UserError, shown
 
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1, le=10**18)]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+Momentum = Annotated[float, Field(ge=0.0, lt=1.0)]
 Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
+Share = Annotated[float, Field(gt=0.0, le=1e9)]
 
 
 class Table(BaseModel):
@@ -48,16 +50,16 @@ class Primer(Table):
 class Curate(Table):
     """From pages to a corpus (`pocketphi.data.curate`)."""
 
-    languages: tuple[str, ...] = ("en", "ko")
+    languages: Annotated[tuple[Annotated[str, Field(pattern=r"^[a-z]{2}$")], ...], Field(min_length=1)] = ("en", "ko")
     """ISO 639-1 codes that are kept."""
     extractor: Literal["resiliparse", "trafilatura"] = "resiliparse"
     """How text is taken out of HTML: fast, or precise."""
     filter: bool = True
     """False keeps every page that has text and no held-out question: the control."""
-    num_hashes: Count = 112
+    num_hashes: Annotated[int, Field(ge=1, le=4_096)] = 112
     """MinHash values of a document, over words in fives."""
     num_bands: Count = 14
-    """Bands of them; documents that agree in a whole band are compared."""
+    """Bands of them, of equal size; documents that agree in a whole band are compared."""
     min_similarity: Fraction = 0.7
     """Estimated Jaccard similarity from which two documents are duplicates."""
     min_education: Annotated[float, Field(ge=0.0, le=5.0)] = 2.5
@@ -66,6 +68,12 @@ class Curate(Table):
     """Part of the kept pages, by educational value, that phase 2 reads instead of phase 1."""
     runner: Literal["native", "ray"] = "native"
     """Where Daft works: on this machine, or on the Ray cluster of the environment."""
+
+    @model_validator(mode="after")
+    def _bands_are_equal(self) -> "Curate":
+        if self.num_hashes % self.num_bands:
+            raise UserError(f"`curate.num_bands` {self.num_bands} does not divide `num_hashes` {self.num_hashes}")
+        return self
 
 
 class TokenizerTable(Table):
@@ -97,8 +105,7 @@ class Model(Table):
         """The same shape as the rest of the code knows it. Raises `UserError` if it makes no decoder."""
         if self.hidden_size % self.num_attention_heads:
             raise UserError(
-                f"`model.num_attention_heads` {self.num_attention_heads} does not divide "
-                f"`model.hidden_size` {self.hidden_size}"
+                f"`num_attention_heads` {self.num_attention_heads} does not divide `hidden_size` {self.hidden_size}"
             )
         return DecoderConfig(
             model_type=self.model_type,
@@ -128,14 +135,14 @@ class Optimizer(Table):
     """`muon` takes the matrices inside the layers; the rest stays with AdamW."""
     schedule: Literal["cosine", "constant_decay"] = "cosine"
     """After the warm-up: a cosine down to `final_fraction`, or constant and a linear fall at the end."""
-    warmup_steps: Annotated[int, Field(ge=0)] = 20
+    warmup_steps: Annotated[int, Field(ge=0, le=10**18)] = 20
     decay_fraction: Fraction = 0.2
     """Part of the steps in which `constant_decay` falls."""
     final_fraction: Fraction = 0.1
     """Learning rate at the end, as a part of the highest."""
-    weight_decay: Annotated[float, Field(ge=0.0)] = 0.1
-    beta1: Fraction = 0.9
-    beta2: Fraction = 0.95
+    weight_decay: Annotated[float, Field(ge=0.0, allow_inf_nan=False)] = 0.1
+    beta1: Momentum = 0.9
+    beta2: Momentum = 0.95
     max_grad_norm: Positive = 1.0
     precision: Literal["bf16", "fp32"] = "bf16"
     """Autocast; the master weights are fp32 either way."""
@@ -152,7 +159,7 @@ class Optimizer(Table):
 class PretrainPhase(Optimizer):
     """One phase of pretraining."""
 
-    mixture: dict[Literal["web", "web_best", "lessons"], Positive]
+    mixture: Annotated[dict[Literal["web", "web_best", "lessons"], Share], Field(min_length=1)]
     """Shares of tokens by part of the corpus; they are scaled to sum to 1."""
     max_tokens: Count
     sequence_length: Count = 256
@@ -225,7 +232,8 @@ class Recipe(Table):
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 1
     folders: tuple[str, ...] = ()
-    """Own text, Markdown, HTML and WARC files: folders that join the pages. `--data FOLDER` adds one."""
+    """Own text, Markdown, HTML and WARC files: folders that join the pages, relative to the recipe's file.
+    `--data FOLDER` adds one, relative to the working directory."""
     primer: Primer | None = None
     """Absent: no embedded corpus; then `folders` must name pages, and lessons, SFT and DPO have none."""
     curate: Curate = Curate()
@@ -240,7 +248,10 @@ class Recipe(Table):
 
     @model_validator(mode="after")
     def _fits_together(self) -> "Recipe":
-        config = self.model.decoder_config(self.tokenizer.vocab_size)
+        try:
+            config = self.model.decoder_config(self.tokenizer.vocab_size)
+        except UserError as error:
+            raise UserError(f"table `model`: {error.message}", hint=error.hint) from None
         for name, table in (
             ("pretrain.phase1", self.pretrain.phase1),
             ("pretrain.phase2", self.pretrain.phase2),
@@ -296,22 +307,24 @@ def load_recipe(path: Path, overrides: Sequence[str] = (), folders: Sequence[Pat
         raise UserError(
             f"cannot read `{path}`: {(error.strerror or str(error)).lower()}", hint="check the path"
         ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not TOML: {shown(error)}") from None
+    except (ValueError, RecursionError) as error:  # no UTF-8, no TOML, or thousands of digits or brackets
+        raise UserError(f"{path}: not TOML that can be read: {shown(error)}") from None
     for override in overrides:
         _override(tables, override)
-    recipe = parse_recipe(_joined(tables, folders), str(path))
+    recipe = parse_recipe(_with_places(tables, path.parent, folders), str(path))
     for folder in recipe.folders:
         if not Path(folder).exists():
             raise UserError(f"`{shown(folder, 300)}` does not exist", hint="name a folder of pages or texts")
     return recipe
 
 
-def _joined(tables: Mapping[str, Any], folders: Sequence[Path]) -> Mapping[str, Any]:
+def _with_places(tables: Mapping[str, Any], beside: Path, folders: Sequence[Path]) -> Mapping[str, Any]:
+    """The tables with every folder's place: a recipe's own are beside it, the others where they are."""
     own = tables.get("folders", [])
-    if not folders or not isinstance(own, list):
+    if not isinstance(own, list):
         return tables
-    return {**tables, "folders": [*own, *(str(folder.resolve()) for folder in folders)]}
+    placed = [str((beside / folder).resolve()) if isinstance(folder, str) else folder for folder in own]
+    return {**tables, "folders": [*placed, *(str(folder.resolve()) for folder in folders)]}
 
 
 def parse_recipe(tables: Mapping[str, Any], where: str) -> Recipe:
@@ -323,6 +336,8 @@ def parse_recipe(tables: Mapping[str, Any], where: str) -> Recipe:
         raise _first_problem(error, where) from None
     except UserError as error:
         raise UserError(f"{where}: {error.message}", hint=error.hint) from None
+    except RecursionError:
+        raise UserError(f"{where}: it nests deeper than any recipe does") from None
 
 
 def recipe_schema() -> dict[str, Any]:
@@ -349,6 +364,8 @@ def _override(tables: dict[str, Any], override: str) -> None:
         value = tomllib.loads(f"value = {text.strip()}")["value"]
     except tomllib.TOMLDecodeError:
         value = text.strip()
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"`--set {shown(override)}`: {shown(error)}") from None
     *path, key = name.strip().split(".")
     table: Any = tables
     for part in path:

@@ -8,12 +8,21 @@ killed goes on where it stopped; a stage that trains keeps its own state in `NAM
 import difflib
 import shutil
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from pocketphi.artifact import Artifact, Progress, find_artifact, inputs_digest, is_artifact, open_artifact
+from pocketphi.artifact import (
+    Artifact,
+    Progress,
+    find_artifact,
+    inputs_digest,
+    is_artifact,
+    open_artifact,
+    place_of,
+    refuse_foreign,
+)
 from pocketphi.errors import UserError, shown
 
 _WORK_SUFFIX = ".work"
@@ -100,6 +109,9 @@ def run_stages(
         raise UserError(f"`{redo_from}` comes after `{until}`")
     needed = _with_ancestors(names if only is None else only, stages)
     _refuse_strangers(out, names)
+    for name in names[:last]:
+        if name in needed:
+            refuse_foreign(out / name)
     made: dict[str, Artifact] = {}
     outcomes = []
     for stage in stages[:last]:
@@ -123,6 +135,26 @@ def run_stages(
         outcomes.append(outcome)
         view.ended(outcome)
     return outcomes
+
+
+def outdated(artifact: Artifact, standing: Iterable[Artifact]) -> list[str]:
+    """What `artifact` was made from, parents of parents too, that was made again since, with another content.
+
+    Args:
+        standing: what is in the run's directory now. An ancestor that has no successor there is not counted.
+
+    Returns:
+        Names of directories in the run, `evaluation` for all of those.
+    """
+    now = list(standing)
+    inputs, contents = {each.inputs for each in now}, {(each.stage, each.content) for each in now}
+    names = {each.stage: "evaluation" if each.kind == "evaluation" else each.path.name for each in now}
+    older = [
+        names[story["stage"]]
+        for key, story in artifact.manifest["ancestors"].items()
+        if story["stage"] in names and key not in inputs and (story["stage"], story["content"]) not in contents
+    ]
+    return list(dict.fromkeys(older))
 
 
 def _finished(path: Path, inputs: str, view: View) -> Artifact | None:
@@ -181,9 +213,12 @@ def _with_ancestors(names: Collection[str], stages: Sequence[Stage]) -> set[str]
 
 
 def _refuse_strangers(out: Path, names: Sequence[str]) -> None:
-    """A finished stage of another recipe would end up in this one's report."""
+    """A finished stage of another recipe would end up in this one's report.
+
+    What a kill left beside a stage of this one, in the midst of an exchange, belongs to that stage.
+    """
     for path in sorted(out.iterdir()):
-        if is_artifact(path) and path.name not in names:
+        if is_artifact(path) and place_of(path).name not in names:
             raise UserError(
                 f"`{path}` is of another recipe: this one has no such stage",
                 hint="choose another --out, or delete that directory",

@@ -18,16 +18,17 @@ from hypothesis import strategies as st
 
 from pocketphi import artifact as module
 from pocketphi.artifact import (
-    MANIFEST,
     Artifact,
     find_artifact,
     inputs_digest,
     open_artifact,
     publish,
+    read_verified,
     scratch_path,
     verify_artifact,
 )
 from pocketphi.errors import UserError
+from pocketphi.manifest import MANIFEST
 
 
 def make(out: Path, text: str = "one", *, stage: str = "stage", parents: tuple[Artifact, ...] = ()) -> Artifact:
@@ -101,6 +102,55 @@ def test_what_no_stage_made_is_not_replaced(tmp_path: Path):
     assert (tmp_path / "mine" / "letter.txt").read_text() == "dear"
     (tmp_path / "empty").mkdir()
     make(tmp_path / "empty")
+
+
+def test_a_result_of_another_stage_is_not_replaced_unless_it_is_damaged(tmp_path: Path):
+    out = tmp_path / "out"
+    older = make(out, "old")
+    with pytest.raises(
+        UserError, match="is a finished corpus of `stage`, which the corpus of `other` does not"
+    ) as said:
+        make(out, "new", stage="other")
+    assert "choose another place" in (said.value.hint or "")
+    with (
+        pytest.raises(UserError, match="which the model of `stage` does not"),
+        publish(out, kind="model", stage="stage", settings={}),
+    ):
+        pytest.fail("it is refused before any work")
+    assert open_artifact(out).content == older.content
+    assert beside(out) == ["out"]
+    (out / MANIFEST).write_text("{")
+    assert make(out, "new", stage="other").stage == "other"
+
+
+def test_a_result_does_not_replace_what_it_is_made_from(tmp_path: Path):
+    parent = make(tmp_path / "out")
+    (tmp_path / "link").symlink_to(tmp_path)
+    for out in (tmp_path / "out", tmp_path / "link" / "out"):
+        with pytest.raises(UserError, match="is what `stage` reads"):
+            make(out, "new", parents=(parent,))
+    verify_artifact(parent)
+
+
+def test_what_no_stage_made_is_not_swept_away_by_an_exchange_that_a_kill_cut_short(tmp_path: Path):
+    make(tmp_path / "out.partial")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "letter.txt").write_text("dear")
+    with pytest.raises(UserError, match="is in the way"):
+        find_artifact(tmp_path / "out")
+    assert (tmp_path / "out" / "letter.txt").read_text() == "dear"
+
+
+def test_a_file_that_is_read_verified_is_what_its_stage_wrote(tmp_path: Path):
+    artifact = make(tmp_path / "out")
+    assert read_verified(artifact, "folder/text.txt") == b"one"
+    (artifact.path / "folder" / "text.txt").write_text("eno")
+    (artifact.path / "stranger").write_text("")
+    for name in ("folder/text.txt", "stranger"):
+        with pytest.raises(UserError, match=f"{name}` was changed after it was made"):
+            read_verified(artifact, name)
+    with pytest.raises(UserError, match="cannot read"):
+        read_verified(artifact, "missing")
 
 
 def test_an_error_of_the_stages_own_reading_is_not_one_of_writing(tmp_path: Path):

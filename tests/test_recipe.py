@@ -64,7 +64,23 @@ def test_a_recipe_survives_being_written_as_json():
         ("sft.qat_group=32", "`sft.qat_group` 32 is not `quantize.group` 64", None),
         ("sft.qat_group=48", "`sft.qat_group` is `48`", None),
         ("model.num_attention_heads=3", "does not divide", None),
+        ("model.rms_norm_eps=2.0", "table `model`: `rms_norm_eps` is `2.0`", None),
         ("sft=5", "`sft` is `5`", None),
+        ("pretrain.phase1.mixture={}", "`pretrain.phase1.mixture` is `{}`", None),
+        ("pretrain.phase1.mixture={ web = 1e308 }", "`pretrain.phase1.mixture.web` is `1e+308`", None),
+        ("sft.beta1=1.0", "`sft.beta1` is `1.0`", None),
+        ("dpo.beta2=1", "`dpo.beta2` is `1`", None),
+        ("sft.weight_decay=inf", "`sft.weight_decay` is `inf`", None),
+        ("curate.num_bands=200", "`curate.num_bands` 200 does not divide `num_hashes` 112", None),
+        ("curate.num_hashes=1", "`curate.num_bands` 14 does not divide `num_hashes` 1", None),
+        ("curate.languages=[]", "`curate.languages` is `()`", None),
+        ("curate.languages=['english']", "`curate.languages.0` is `english`", None),
+        ("sft.epochs=1" + 400 * "0", "`sft.epochs` is `1000", None),
+        ("sft.epochs=0x" + 5000 * "f", "`sft.epochs` is `int too long to show`", None),
+        ("model.hidden_size=0x" + 5000 * "f", "`model.hidden_size` is `int too long to show`", None),
+        ("sft.epochs=" + 5000 * "9", "Exceeds the limit", None),
+        ("seed=" + 5000 * "[" + 5000 * "]", "recursion depth", None),
+        (3000 * "a." + "b=1", "it nests deeper than any recipe does", None),
         ("sft", "is not `table.key=value`", None),
         ("=5", "is not `table.key=value`", None),
         ("name.first=5", "`name` is not a table", None),
@@ -115,7 +131,25 @@ def test_folders_join_the_recipes_own_and_must_be_there(tmp_path: Path):
         load_recipe(FAST, ["folders=['/no/such/folder']"])
 
 
-@pytest.mark.parametrize("content", [b"", b"[", b"\xff\xfe", b"name = ", b"a = 1\na = 2", b"name = 5"])
+def test_folders_of_a_recipe_are_beside_its_file_and_those_of_the_command_line_where_one_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "mine" / "pages").mkdir(parents=True)
+    (tmp_path / "here" / "more").mkdir(parents=True)
+    recipe = tmp_path / "mine" / "recipe.toml"
+    recipe.write_text("folders = ['pages']\n" + FAST.read_text())
+    monkeypatch.chdir(tmp_path / "here")
+    placed = (str(tmp_path / "mine" / "pages"), str(tmp_path / "here" / "more"))
+    assert load_recipe(recipe, (), [Path("more")]).folders == placed
+    with pytest.raises(UserError, match="mine/more` does not exist"):
+        load_recipe(recipe, ["folders=['more']"])
+
+
+DEEP = b"a = " + 5000 * b"[" + 5000 * b"]"
+LONG = b"seed = " + 5000 * b"9"
+
+
+@pytest.mark.parametrize("content", [b"", b"[", b"\xff\xfe", b"name = ", b"a = 1\na = 2", b"name = 5", DEEP, LONG])
 def test_a_file_that_is_no_recipe_is_named(tmp_path: Path, content: bytes):
     path = tmp_path / "bad.toml"
     path.write_bytes(content)
@@ -150,6 +184,31 @@ def test_any_value_anywhere_is_taken_or_refused_with_a_message(data: st.DataObje
         message = error.message
         assert message.startswith("fuzzed.toml: ")
         assert message.isprintable()
+
+
+NUMBERS = st.integers() | st.floats() | st.sampled_from([0, 1, -1, 1.0, 2**31, 2**63, 10**18, 10**400, 1 << 20_000])
+
+
+def numbers_in(tables: dict[str, Any]) -> list[tuple[dict[str, Any], str]]:
+    """Where in the tables a number stands: the table and the key."""
+    found = [(tables, key) for key, value in tables.items() if isinstance(value, int | float)]
+    return found + [place for value in tables.values() if isinstance(value, dict) for place in numbers_in(value)]
+
+
+@settings(max_examples=300, deadline=None)
+@given(data=st.data())
+def test_any_number_in_any_field_is_taken_or_refused_by_its_name(data: st.DataObject):
+    tables: dict[str, Any] = settings_of(load_recipe(FAST, ["cluster.num_gpus=8", "model.sliding_window=99"]))
+    places = numbers_in(tables)
+    table, key = places[data.draw(st.integers(0, len(places) - 1))]
+    table[key] = data.draw(NUMBERS)
+    try:
+        recipe = parse_recipe(tables, "fuzzed.toml")
+    except UserError as error:
+        message = error.message
+        assert f"{key}`" in message
+    else:
+        assert parse_recipe(json.loads(json.dumps(settings_of(recipe), allow_nan=False)), "again") == recipe
 
 
 def test_the_schema_knows_every_key_and_explains_those_with_a_docstring():

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from fake_stages import stage
-from pocketphi.artifact import MANIFEST, Progress, open_artifact
+from pocketphi.artifact import Progress, open_artifact
 from pocketphi.errors import UserError
+from pocketphi.manifest import MANIFEST
 from pocketphi.stages import Outcome, Stage, run_stages
 
 
@@ -151,6 +152,42 @@ def test_a_result_of_another_recipe_is_refused(tmp_path: Path):
     run(tmp_path, chain())
     with pytest.raises(UserError, match="model` is of another recipe"):
         run(tmp_path, [*chain()[:2], stage("report", ["primer"])])
+
+
+def test_a_kill_within_the_exchange_of_any_stage_does_not_block_the_run(tmp_path: Path):
+    """Every state that the renames of a replacement pass through, of results that are up to date or not."""
+    run(tmp_path / "run", chain())
+    run(tmp_path / "other", chain(corpus=1))
+    states = [("partial",), ("partial", ""), ("partial", "replaced"), ("replaced",), ("replaced", "")]
+    for number, state in enumerate(states):
+        for newer in ("run", "other"):
+            out = tmp_path / f"{newer}{number}"
+            shutil.copytree(tmp_path / "run", out)
+            shutil.rmtree(out / "corpus")
+            for suffix in state:
+                # What steps aside is the older of the two.
+                holds = newer if suffix == state[0] else "run"
+                shutil.copytree(tmp_path / holds / "corpus", out / f"corpus.{suffix}".rstrip("."))
+            run(out, chain())
+            assert sorted(path.name for path in out.iterdir()) == sorted(ALL)
+            assert (out / "report" / "text").read_text() == (tmp_path / "run" / "report" / "text").read_text()
+            assert run(out, chain()) == []
+
+
+def test_what_a_kill_left_of_a_stage_of_another_recipe_is_refused_too(tmp_path: Path):
+    run(tmp_path, chain())
+    (tmp_path / "model").rename(tmp_path / "model.partial")
+    with pytest.raises(UserError, match=r"model.partial` is of another recipe"):
+        run(tmp_path, [*chain()[:2], stage("report", ["primer"])])
+
+
+def test_what_is_in_the_way_is_said_before_anything_runs(tmp_path: Path):
+    (tmp_path / "report").mkdir()
+    (tmp_path / "report" / "half a copy").write_text("")
+    with pytest.raises(UserError, match="report` is in the way"):
+        run(tmp_path, chain())
+    assert [path.name for path in tmp_path.iterdir()] == ["report"]
+    assert run(tmp_path, chain(), until="primer") == ["primer"], "this one does not come to it"
 
 
 def test_what_changed_under_a_running_stage_is_said(tmp_path: Path):

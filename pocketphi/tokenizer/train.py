@@ -22,7 +22,7 @@ from pathlib import Path
 import tokenizers
 from tokenizers import models, trainers
 
-from pocketphi.artifact import Artifact, Progress, no_progress, open_artifact, publish
+from pocketphi.artifact import Artifact, Progress, no_progress, open_artifact, publish, read_verified
 from pocketphi.errors import UserError, shown
 from pocketphi.recipe import TokenizerTable, settings_of
 from pocketphi.tokenizer.splitting import splitter
@@ -122,13 +122,14 @@ def load_tokenizer(artifact: Artifact) -> Tokenizer:
     """The tokenizer in a finished directory that holds one: a tokenizer or a checkpoint.
 
     Raises:
-        UserError: it is damaged.
+        UserError: it is damaged, or not the one that the artifact was made with: other ids than those of the shards
+            train without a word.
     """
     path = artifact.path / "tokenizer.json"
+    tokenizer, config = (read_verified(artifact, name) for name in (path.name, "tokenizer_config.json"))
     try:
-        config = json.loads((artifact.path / "tokenizer_config.json").read_text(encoding="utf-8"))
-        return Tokenizer.from_json(path.read_bytes(), config=config)
-    except (OSError, ValueError) as error:
+        return Tokenizer.from_json(tokenizer, config=json.loads(config))
+    except ValueError as error:
         raise UserError(f"cannot read the tokenizer in `{artifact.path}`: {shown(error)}") from None
     except UserError as error:
         raise UserError(f"`{path}`: {error.message}", hint=error.hint) from None

@@ -1,6 +1,8 @@
 """A tokenizer of our own: the same ids everywhere, the same bytes every time."""
 
+import json
 import random
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +12,7 @@ import transformers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pocketphi.artifact import Artifact
+from pocketphi.artifact import Artifact, open_artifact
 from pocketphi.chat import TEMPLATES, Message, match_template, render
 from pocketphi.errors import UserError
 from pocketphi.recipe import TokenizerTable
@@ -153,3 +155,18 @@ def _small() -> Tokenizer:
     if not _CACHE:
         _CACHE.append(Tokenizer(learn(TEXTS, VOCAB_SIZE)))
     return _CACHE[0]
+
+
+def test_an_edited_tokenizer_is_refused(artifact: Artifact, tmp_path: Path) -> None:
+    """Two ids change places: it reads as well as before, and every shard means something else."""
+    copy = open_artifact(shutil.copytree(artifact.path, tmp_path / "copy"))
+    path = copy.path / "tokenizer.json"
+    root = json.loads(path.read_bytes())
+    ids = root["model"]["vocab"]
+    first, second = sorted(ids, key=ids.__getitem__)[100:102]
+    ids[first], ids[second] = ids[second], ids[first]
+    before = path.stat().st_size
+    path.write_text(json.dumps(root, ensure_ascii=False, separators=(",", ":")), encoding="utf-8")
+    assert path.stat().st_size == before
+    with pytest.raises(UserError, match=r"tokenizer.json` was changed after it was made"):
+        load_tokenizer(copy)
