@@ -5,7 +5,9 @@
 Each RUN is a finished `pocketphi make`. Its checkpoint is imported at 16 bits, so that both models run in the same
 engine, and its `model.pocket` is loaded back into torch, so that both runtimes compute with the same weights. All
 held-out questions are asked, not just those that the recipe's evaluation drew. Differences are paired by question
-and pooled over runs. Prints a summary and the bars with what was reached; writes JSON to `--out`.
+and pooled over runs. Where a recipe trains with rounded layers (`qat_group`), its 16-bit weights were never meant to be
+used as they are; `--unrounded` names the same runs tuned without, and the 4-bit files are held against those too.
+Prints a summary and the bars with what was reached; writes JSON to `--out`.
 """
 
 import argparse
@@ -15,6 +17,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -36,11 +39,13 @@ from pocketphi.runtime.torch_backend import TorchBackend
 MAX_LOSS, MIN_AGREEMENT = 0.015, 0.98
 """Accuracy that 4 bits may cost, and answers on which torch and the engine have to agree."""
 CHECKPOINT, HALF, QUANTIZED, QUANTIZED_TORCH = "checkpoint, torch", "16 bits, engine", "4 bits, engine", "4 bits, torch"
+UNROUNDED = "16 bits, tuned without rounding, engine"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", type=Path, nargs="+", metavar="RUN")
+    parser.add_argument("--unrounded", type=Path, nargs="+", default=[], metavar="RUN", help="one for each RUN")
     parser.add_argument("--questions", type=int, default=10_000, help="of each tier, at most")
     parser.add_argument("--max-tokens", type=int, default=96)
     parser.add_argument("--threads", type=int, help="default: the physical cores")
@@ -62,13 +67,18 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Everything that is printed."""
     arms: dict[str, list[Sample]] = {}
     sizes: list[dict[str, Any]] = []
-    for run in options.runs:
-        found, about = measure_run(run, options)
+    if options.unrounded and len(options.unrounded) != len(options.runs):
+        raise UserError("`--unrounded` names as many runs as there are")
+    for run, unrounded in zip_longest(options.runs, options.unrounded):
+        found, about = measure_run(run, unrounded, options)
         sizes.append(about)
         for name, samples in found.items():
             # Two runs may ask the same questions: what is paired is a question in a run.
             arms.setdefault(name, []).extend(replace(sample, id=f"{run}: {sample.id}") for sample in samples)
     loss = compare(arms[HALF], arms[QUANTIZED])
+    losses = {"16 bits minus 4 bits": loss}
+    if options.unrounded:
+        losses["16 bits, tuned without rounding, minus 4 bits"] = compare(arms[UNROUNDED], arms[QUANTIZED])
     runtimes = {
         "4 bits": agreement(arms[QUANTIZED], arms[QUANTIZED_TORCH]),
         "16 bits": agreement(arms[HALF], arms[CHECKPOINT]),
@@ -80,18 +90,21 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
             name: {tier: score(of_tier(samples, tier)).to_json() for tier in tiers(samples)} | score(samples).to_json()
             for name, samples in arms.items()
         },
-        "16 bits minus 4 bits": asdict(loss),
+        **{name: asdict(value) for name, value in losses.items()},
         "by tier": {
             tier: asdict(compare(of_tier(arms[HALF], tier), of_tier(arms[QUANTIZED], tier)))
             for tier in tiers(arms[HALF])
         },
         "torch and engine": runtimes,
         "bars": [
-            {
-                "bar": f"4 bits cost at most {MAX_LOSS:.1%}",
-                "reached": loss.difference,
-                "met": loss.difference <= MAX_LOSS,
-            },
+            *(
+                {
+                    "bar": f"{name}: at most {MAX_LOSS:.1%}",
+                    "reached": value.difference,
+                    "met": value.difference <= MAX_LOSS,
+                }
+                for name, value in losses.items()
+            ),
             {
                 "bar": f"torch and engine agree on at least {MIN_AGREEMENT:.0%} of greedy answers",
                 "reached": runtimes["4 bits"]["same_answer"],
@@ -101,7 +114,9 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def measure_run(run: Path, options: argparse.Namespace) -> tuple[dict[str, list[Sample]], dict[str, Any]]:
+def measure_run(
+    run: Path, unrounded: Path | None, options: argparse.Namespace
+) -> tuple[dict[str, list[Sample]], dict[str, Any]]:
     """The answers of every arm, and how large the files are."""
     file = open_artifact(run / "model", "model").path / "model.pocket"
     checkpoint = open_artifact(run / open_pocket(file).lineage["source"], "checkpoint").path
@@ -115,6 +130,10 @@ def measure_run(run: Path, options: argparse.Namespace) -> tuple[dict[str, list[
             QUANTIZED: lambda: native(file, options.threads),
             QUANTIZED_TORCH: lambda: nullcontext(TorchBackend.open(file)),
         }
+        if unrounded is not None:
+            tuned = open_artifact(unrounded / checkpoint.name, "checkpoint").path
+            other = import_model(tuned, Path(scratch) / "unrounded.pocket")
+            backends[UNROUNDED] = lambda: native(other, options.threads)
         for name, opened in track(backends.items(), f"asking {run.name}", transient=True):
             with opened() as backend:
                 answers[name] = ask(backend, questions, form="chat", max_tokens=options.max_tokens)
