@@ -175,7 +175,9 @@ def stages_of(recipe: Recipe) -> tuple[Stage, ...]:
     evaluation("model", "document" if recipe.sft is None else "chat")
     for baseline in BASELINES:
         evaluation(baseline, "chat")
-    add("report", [stage.name for stage in listed], _report, dict, seed=None)
+    # What the page shows and no stage before it has.
+    shown = {key: settings_of(recipe)[key] for key in ("name", "cluster")}
+    add("report", [stage.name for stage in listed], partial(_report, shown), lambda: shown, seed=None)
     return tuple(listed)
 
 
@@ -323,7 +325,7 @@ def open_backend(measured: Artifact) -> "Iterator[Backend]":
         yield TorchBackend.open(measured.path, device=default_device())
 
 
-def _report(_made: Made, out: Path, progress: Progress) -> object:
+def _report(settings: Mapping[str, Any], _made: Made, out: Path, progress: Progress) -> object:
     from pocketphi.eval.report import write_report
 
-    return write_report(out.parent, out, progress=progress)
+    return write_report(out.parent, out, settings=settings, progress=progress)

@@ -16,7 +16,7 @@ from pocketphi.artifact import is_artifact, open_artifact
 from pocketphi.cli.watch import duration, figures
 from pocketphi.errors import UserError
 from pocketphi.locks import exclusive
-from pocketphi.pipeline import RECIPE, make, stages_of
+from pocketphi.pipeline import RECIPE, VERBS, make, stages_named, stages_of
 from pocketphi.recipe import Recipe, load_recipe, parse_recipe, settings_of
 from test_stages import Watch
 
@@ -62,6 +62,37 @@ def test_own_pages_alone_make_a_base_model_and_nothing_to_ask_it(tmp_path: Path)
     phase1 = settings_of(load_recipe(FAST))["pretrain"]["phase1"]
     recipe = changed(primer=None, sft=None, dpo=None, pretrain={"phase1": phase1}, folders=[str(tmp_path)])
     assert list(parents(recipe)) == ["corpus", "tokenizer", "shards", "phase1", "model", "report"]
+
+
+def test_the_report_is_made_again_when_what_only_it_shows_is_changed():
+    def report_settings(**tables: Any) -> Mapping[str, Any]:
+        return stages_of(changed(**tables))[-1].settings()
+
+    same = report_settings()
+    assert report_settings(name="other") != same
+    assert report_settings(cluster={"num_gpus": 8}) != same
+
+
+def test_a_verb_stands_for_its_stages_and_any_other_name_for_itself():
+    stages = stages_of(load_recipe(FAST))
+    named = {verb: stages_named(verb, stages) for verb in VERBS}
+    assert (named["curate"], named["tokenize"]) == (["corpus"], ["tokenizer", "shards"])
+    assert (named["pretrain"], named["quantize"]) == (["phase1", "phase2"], ["model"])
+    assert named["evaluate"] == [stage.name for stage in stages if stage.name.startswith("evaluation-")]
+    assert stages_named("sft", stages) == ["sft"]
+    assert not VERBS.keys() & {stage.name for stage in stages}
+    with pytest.raises(UserError, match="no stage that `evaluate` makes"):
+        stages_named("evaluate", stages[:1])
+
+
+def test_a_directory_always_carries_the_same_label():
+    """So that a changed recipe may replace what it made before (`artifact.publish`)."""
+    phase1 = settings_of(load_recipe(FAST))["pretrain"]["phase1"]
+    recipes = [load_recipe(FAST), changed(dpo=None), changed(dpo=None, sft=None), changed(pretrain={"phase1": phase1})]
+    labels: dict[str, str] = {}
+    for recipe in recipes:
+        for stage in stages_of(recipe):
+            assert labels.setdefault(stage.name, stage.label) == stage.label
 
 
 def test_own_pages_count_by_what_they_say_and_not_by_where_they_are(tmp_path: Path):

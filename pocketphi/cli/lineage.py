@@ -10,6 +10,7 @@ from pocketphi.cli.watch import duration, headline
 from pocketphi.errors import shown
 from pocketphi.hub.disk import human_size
 from pocketphi.serve.text import printable
+from pocketphi.stages import outdated
 
 _DIGITS = 12
 """Of a digest: enough to compare by eye."""
@@ -25,9 +26,12 @@ def made_at(path: Path) -> list[Artifact]:
 
 
 def show_made(path: Path, found: Sequence[Artifact], *, json: bool) -> None:
-    """Print a finished stage with its ancestry, or a line for each finished stage of a run."""
+    """Print a finished stage with its ancestry, or a line for each finished stage of a run: the result of an older
+    version of another stage says so."""
     if json:
         told = [{"path": str(artifact.path), **artifact.manifest} for artifact in found]
+        if not is_artifact(path):
+            told = [{**each, "outdated": outdated(artifact, found)} for each, artifact in zip(told, found, strict=True)]
         print(json_format.dumps(told[0] if is_artifact(path) else told))
         return
     if is_artifact(path):
@@ -36,7 +40,10 @@ def show_made(path: Path, found: Sequence[Artifact], *, json: bool) -> None:
     width = max(len(artifact.path.name) for artifact in found)
     for artifact in found:
         size, seconds = human_size(artifact.size_bytes), duration(_seconds(artifact))
-        print(f"{printable(artifact.path.name):{width}}  {size:>9}  {seconds:>12}  {headline(artifact)}".rstrip())
+        older = outdated(artifact, found)
+        mark = f"  (made from an older {', '.join(map(printable, older))})" if older else ""
+        name = printable(artifact.path.name)
+        print(f"{name:{width}}  {size:>9}  {seconds:>12}  {headline(artifact)}{mark}".rstrip())
 
 
 def _description(artifact: Artifact) -> Iterator[str]:

@@ -29,7 +29,7 @@ _HEADLINES: Mapping[str, Mapping[str, str]] = {
         "best": "parts.web_best.tokens",
         "lessons": "parts.lessons.tokens",
     },
-    "checkpoint": {"loss": "last.loss", "tokens": "tokens", "accuracy": "last.accuracy"},
+    "checkpoint": {"loss": "last.loss", "tokens": "tokens"},
     "evaluation": {
         "known templates": "accuracy_known_templates",
         "new templates": "accuracy_new_templates",

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eval.made_run import DROPPED, HOSTILE, PARENTS, TOPICS, evaluate, make_run
-from pocketphi.artifact import open_artifact
+from pocketphi.artifact import open_artifact, publish
 from pocketphi.errors import UserError
 from pocketphi.eval.report import pictures, reading, scores, svg, units, write_report
 from pocketphi.eval.report.markup import Html, joined, tag
@@ -162,7 +162,7 @@ def test_any_part_of_a_run_has_a_report(tmp_path: Path, until: str):
     run = make_run(tmp_path / "part", until=until)
     _, page = report(run)
     missing = open_artifact(run / "report").summary["missing"]
-    assert "16 bits against 4" in missing
+    assert "what rounding costs" in missing
     assert f"Not in this run: {'; '.join(missing)}." in page.text
 
 
@@ -190,6 +190,66 @@ def test_dropped_pages_can_be_looked_at_by_step_and_reason(written: tuple[str, P
 def test_hidden_labels_say_how_well_the_filters_judged(written: tuple[str, Page]):
     # 39 of 40 lessons, stories and recipes and 36 of 40 how-tos were kept, and 1 of 160 junk pages.
     assert "96\u00a0% of the good pages were kept, 99.4\u00a0% of the junk was dropped" in written[1].text
+
+
+def changed(run: Path, stage: str, **values: object) -> None:
+    """Let the manifest of a stage say something else where no digest covers it."""
+    path = run / stage / "manifest.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
+
+
+@pytest.mark.parametrize(
+    ("formats", "bits", "name"),
+    [
+        ({"q4, groups of 64": 16, "q8, groups of 64": 1}, 4.8, "4"),
+        ({"q4, groups of 64": 10, "q8, groups of 64": 7}, 6.31, "6.3"),
+        ({"q8, groups of 64": 17}, 8.24, "8"),
+    ],
+)
+def test_the_file_is_called_after_the_bits_of_its_layers(
+    tmp_path: Path, formats: dict[str, int], bits: float, name: str
+):
+    run = make_run(tmp_path / "run")
+    summary = {"bits_per_weight": bits, "embedding_bits": 8, "head_bits": 8, "matrices_by_format": formats}
+    changed(run, "model", summary=summary)
+    _, page = report(run)
+    assert f"{bits:.1f} bits a weight, tokenizer" in page.text
+    assert f"16 bits against {name}" in page.text
+    assert f"{name}-bit file" in page.text
+    assert ("4-bit" in page.text) == (name == "4")
+
+
+def test_what_learnt_with_rounded_layers_is_said_to_be_so(tmp_path: Path, written: tuple[str, Page]):
+    told = "learnt with rounded layers (chat tuning (SFT) and preferences (DPO)"
+    run = make_run(tmp_path / "run")
+    for stage in ("sft", "dpo"):
+        changed(run, stage, settings={"qat_group": 64})
+    assert told in report(run)[1].text
+    assert told not in written[1].text
+
+
+def test_how_often_the_better_answer_wins_is_told_of_many_steps(tmp_path: Path):
+    run = make_run(tmp_path / "run")
+    path = run / "dpo" / "metrics.jsonl"
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    of_batches = [0.25] * (len(rows) - 30) + [0.5, 1.0] * 15
+    rows = [{**row, "accuracy": accuracy} for row, accuracy in zip(rows, of_batches, strict=True)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    reseal(run / "dpo")
+    assert "higher reward in 75\u00a0% of the pairs of the last 30 steps" in report(run)[1].text
+
+
+def test_what_was_made_from_an_older_stage_is_said_to_be_so(tmp_path: Path):
+    run = make_run(tmp_path / "run")
+    assert "Not of one piece" not in report(run)[1].text
+    parents = [open_artifact(run / "sft"), open_artifact(run / "primer")]
+    settings = {"learning_rate": 0.25}
+    with publish(run / "dpo", kind="checkpoint", stage="dpo", settings=settings, seed=7, parents=parents) as draft:
+        draft.summary["parameters"] = 917_632
+    _, page = report(run)
+    assert "made model, evaluation-dpo, evaluation-model from an older dpo." in page.text
+    # The recipe beside it was not changed: the page shows what the stage itself saw.
+    assert "learning_rate0.25seed7" in page.text
 
 
 def test_speed_is_that_of_answering(written: tuple[str, Page]):
@@ -325,6 +385,52 @@ def test_a_funnel_of_any_pages_can_be_drawn(drops: list[tuple[str, int]], kept: 
     total = kept + sum(count for _, count in drops)
     drawn = [pictures.Drop(label=name, count=count) for name, count in drops]
     inside(pictures.funnel(total, drawn, [("web", kept, "f1")], width))
+
+
+def lines_of(drawing: svg.Drawing) -> list[tuple[float, str]]:
+    """Height and content of every text."""
+    found = re.findall(r'<text [^>]*?y="([^"]*)"[^>]*>([^<]*)<', drawing.svg("x", "wide"))
+    return [(float(y), html.unescape(content)) for y, content in found]
+
+
+def test_on_a_phone_the_names_in_a_funnel_are_whole_and_apart():
+    names = ("broke a rule of writing", "nothing to learn from it", "nearly the same as another")
+    drops = [pictures.Drop(label=name, count=count) for name, count in zip(names, (1806, 57, 666), strict=True)]
+    shown = lines_of(pictures.funnel(8383, drops, [("web", 2674, "f1")], pictures.SLIM))
+    assert set(names) < {content for _, content in shown}
+    heights = sorted(y for y, _ in shown)
+    assert min(after - before for before, after in pairwise(heights)) >= 13
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=4), widths)
+def test_names_of_baselines_touch_no_line(accuracies: list[float], width: float):
+    columns = [scores.Column(name="phase 1", colour="f1")]
+    of = {
+        f"baseline {i}": {"known": reading.Score(accuracy=accuracy, standard_error=0.0, count=9)}
+        for i, accuracy in enumerate(accuracies)
+    }
+    drawing = scores.stages(columns, {"known": [None]}, of, width)
+    text = drawing.svg("x", "wide")
+    lines = [
+        tuple(map(float, place))
+        for place in re.findall(r'x1="([^"]*)" y1="([^"]*)" x2="([^"]*)" y2="[^"]*" class="baseline"', text)
+    ]
+    named = re.findall(r'<text x="([^"]*)" y="([^"]*)"[^>]*>baseline', text)
+    assert len(named) == len(of)
+    for x, y in named:
+        assert float(y) < drawing.height
+        assert not any(start <= float(x) <= end and float(y) - 12 < at < float(y) + 4 for start, at, end in lines)
+
+
+def test_the_rate_axis_shows_every_stage_however_far_apart_they_are():
+    pretraining = [4e-3 * min(step / 21, 1.0) for step in range(300)]
+    preferences = [4.8e-7, 1e-5, 1e-6]
+    axis = pictures.rate_axis([pretraining, preferences])
+    assert axis.low < min(preferences)
+    assert axis.high > max(pretraining)
+    assert len({axis.place(rate, 0, 150) for rate in preferences}) == 3
+    # What falls to nothing does not stretch the axis.
+    assert pictures.rate_axis([[4e-3, 1e-9]]).low > 1e-5
 
 
 @given(st.lists(st.tuples(words, st.floats(0, 1e9)), min_size=1, max_size=8), widths)

@@ -6,7 +6,9 @@ mean; `pictures` and `svg` draw; `markup` is the only maker of tags and escapes 
 missing takes its section with it and leaves a line that says so: a report can be written at any time of a run.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from pocketphi.artifact import Artifact, Progress, no_progress, open_artifact, publish
 from pocketphi.eval.report.data import funnel_section, mixture_section
@@ -29,7 +31,7 @@ SECTIONS = (
     ("what each phase read", mixture_section),
     ("how it learnt", curves_section),
     ("what it can do", accuracy_section),
-    ("16 bits against 4", squeezed_section),
+    ("what rounding costs", squeezed_section),
     ("what it says", samples_section),
     ("the recipe", recipe_section),
     ("where the time went", time_section),
@@ -37,10 +39,15 @@ SECTIONS = (
 )
 
 
-def write_report(run: Path, out: Path, *, progress: Progress = no_progress) -> Artifact:
+def write_report(
+    run: Path, out: Path, *, settings: Mapping[str, Any] | None = None, progress: Progress = no_progress
+) -> Artifact:
     """Read a run directory and publish a `report`.
 
     Its parents are all finished artifacts of the run, in the order of `Run.parents`.
+
+    Args:
+        settings: what the page takes from the recipe alone, because no other stage has it, for the manifest.
 
     Raises:
         UserError: `run` holds no finished stage, or `out` cannot be written.
@@ -60,7 +67,7 @@ def write_report(run: Path, out: Path, *, progress: Progress = no_progress) -> A
         tag("p", f"Written by pocketphi {__version__}. Every figure comes from the manifests and files of the run."),
     ]
     text = page(f"{found.name} · pocketphi", head(found), sections, foot)
-    with publish(out, kind="report", stage="report", settings={}, parents=found.parents) as draft:
+    with publish(out, kind="report", stage="report", settings=settings or {}, parents=found.parents) as draft:
         (draft.path / REPORT).write_text(text, encoding="utf-8", newline="\n")
         draft.summary.update(sections=[section.anchor for section in sections], missing=missing)
     progress(len(SECTIONS), len(SECTIONS), {})

@@ -1,7 +1,7 @@
 """The first screen: what was made, in one sentence, a few figures, the way it took and one conversation."""
 
 from pocketphi.eval.report.data import documents_kept
-from pocketphi.eval.report.facts import packed_bytes, parameters, pretraining_tokens, raw_bytes, seconds_of
+from pocketphi.eval.report.facts import packed_bytes, packed_name, parameters, pretraining_tokens, raw_bytes, seconds_of
 from pocketphi.eval.report.markup import Child, tag
 from pocketphi.eval.report.page import note
 from pocketphi.eval.report.reading import TIERS, Evaluation, Run, Score, numbers
@@ -34,7 +34,17 @@ def head(run: Run) -> list[Child]:
         chosen = varied(right or measured.samples, 1)
         content += [conversation(sample) for sample in chosen]
     content += [note("Left out: ", "; ".join(run.notes), ".")] if run.notes else []
+    content += [_outdated(run)] if run.outdated else []
     return content
+
+
+def _outdated(run: Run) -> Child:
+    """That this run is not of one piece."""
+    by_older: dict[str, list[str]] = {}
+    for name, older in run.outdated.items():
+        by_older.setdefault(", ".join(older), []).append(name)
+    told = "; ".join(f"{', '.join(names)} from an older {older}" for older, names in by_older.items())
+    return note(f"Not of one piece: made {told}. `pocketphi make` with the run’s recipe makes them again.")
 
 
 def _lead(measured: Evaluation | None) -> Child:
@@ -47,7 +57,9 @@ def _lead(measured: Evaluation | None) -> Child:
     told: list[Child] = ["It answers ", parts[0]]
     if len(parts) > 1:
         told += [", and ", parts[1]]
-    return tag("p", told, ": held-out ones, with numbers and names that training never saw.", class_="lead")
+    return tag(
+        "p", told, ": held-out ones, with names or combinations of numbers that training never saw.", class_="lead"
+    )
 
 
 def _in_order(measured: Evaluation) -> list[tuple[str, Score]]:
@@ -59,7 +71,7 @@ def _cards(run: Run, measured: Evaluation | None) -> Child:
     if (weights := parameters(run)) is not None:
         cards.append(("parameters", count(weights), ""))
     if (packed := packed_bytes(run)) is not None:
-        cards.append(("the file that you chat with", size(packed), "4-bit weights, tokenizer, settings"))
+        cards.append(("the file that you chat with", size(packed), f"{_weights(run)}, tokenizer, settings"))
     if measured is not None:
         for tier, score in _in_order(measured):
             cards.append(
@@ -87,6 +99,11 @@ def _cards(run: Run, measured: Evaluation | None) -> Child:
     )
 
 
+def _weights(run: Run) -> str:
+    bits = numbers(run.stages["model"].summary).get("bits_per_weight")
+    return "weights" if bits is None else f"{bits:.1f} bits a weight"
+
+
 def _way(run: Run) -> Child:
     steps: list[tuple[str, str]] = []
     if raw := raw_bytes(run):
@@ -101,7 +118,7 @@ def _way(run: Run) -> Child:
         if name in run.stages and (number := numbers(run.stages[name].summary).get(key)):
             steps.append((f"{number:,.0f}", told))
     if packed := packed_bytes(run):
-        steps.append((size(packed), "4-bit file"))
+        steps.append((size(packed), f"{packed_name(run)} file"))
     if not steps:
         return None
     items = [tag("li", tag("b", figure), told) for figure, told in steps]

@@ -50,8 +50,17 @@ def time_section(run: Run) -> Section | None:
 
 
 def recipe_section(run: Run) -> Section | None:
-    """Every choice of the run."""
-    tables = run.recipe or {name: mapping(artifact.manifest.get("settings")) for name, artifact in run.stages.items()}
+    """Every choice of the run, from the manifests: `recipe.json` may have been changed since a stage was made."""
+    made = {**run.stages, "evaluation": next(iter(run.measured.values()), None)}
+    tables = {
+        name: {
+            **mapping(artifact.manifest.get("settings")),
+            **({} if artifact.manifest["seed"] is None else {"seed": artifact.manifest["seed"]}),
+        }
+        for name, artifact in made.items()
+        if artifact is not None
+    }
+    tables["cluster"] = dict(mapping(run.recipe.get("cluster")))
     opened = [
         folded(tag("strong", name), table(["key", "value"], rows, f"Settings of {name}"))
         for name, value in tables.items()
@@ -59,14 +68,11 @@ def recipe_section(run: Run) -> Section | None:
     ]
     if not opened:
         return None
-    plain = [f"{name} = {_shown(value)}" for name, value in tables.items() if not isinstance(value, Mapping | None)]
-    told = "The settings as the stages saw them, defaults included."
     return Section(
         anchor="recipe",
         title="The recipe",
         content=[
-            tag("p", told),
-            tag("p", tag("code", " · ".join(plain))) if plain else None,
+            tag("p", "The settings of each stage as it saw them when it was made, defaults included."),
             tag("div", opened, class_="folds"),
         ],
     )

@@ -60,8 +60,10 @@ def funnel(total: int, drops: Sequence[Drop], kept: Sequence[tuple[str, int, str
     ribbons = trunk + 26
     notes = [f"{drop.count:,} · {percent(drop.count / max(total, 1))}" for drop in drops]
     of_notes = max((svg.text_width(note) for note in notes), default=0.0)
-    labels = [svg.fitted(drop.label, width - ribbons - of_notes - 24) for drop in drops]
-    column = ribbons + 24 + max((svg.text_width(label) for label in labels), default=0.0) + of_notes
+    of_labels = max((svg.text_width(drop.label) for drop in drops), default=0.0)
+    stacked = ribbons + 24 + of_labels + of_notes > width
+    labels = [svg.fitted(drop.label, width - ribbons - 8) for drop in drops] if stacked else [d.label for d in drops]
+    column = min(ribbons + 24 + of_labels + of_notes, width)
     content: list[Child] = [svg.text(0, 13, f"{total:,} raw pages", "value")]
     y, left_over = 22.0, float(total)
     steps = [f"M0 {number(y)}H{number(trunk)}"]
@@ -77,8 +79,11 @@ def funnel(total: int, drops: Sequence[Drop], kept: Sequence[tuple[str, int, str
         content.append(tag("path", tag("title", f"{drop.label}: {note}"), d=d, class_="drop"))
         steps.append(f"V{number(y)}H{number(left_over * scale)}")
         at = turn + thick / 2 + 4
-        content += [svg.text(ribbons + 8, at, label), svg.text(min(column, width), at, note, "value", "end")]
-        y += max(thick + 12, 25.0)
+        if stacked:  # too narrow for one line: the number stands below its name
+            content += [svg.text(ribbons + 8, at - 7, label), svg.text(ribbons + 8, at + 8, note, "value")]
+        else:
+            content += [svg.text(ribbons + 8, at, label), svg.text(column, at, note, "value", "end")]
+        y += max(thick + 12, thick / 2 + (36.0 if stacked else 25.0))
     content.append(
         tag("path", tag("title", f"{left_over:,.0f} kept"), d=f"{''.join(steps)}V{number(y)}H0Z", class_="trunk")
     )
@@ -125,11 +130,14 @@ def loss_axis(values: Sequence[float]) -> Axis:
     return Axis(title="loss, nats per token", shown=lambda v: f"{v:.3g}", low=low, high=high, ticks=ticks)
 
 
-def rate_axis(values: Sequence[float]) -> Axis:
-    """A logarithmic axis from a hundredth of the highest learning rate; warm-ups start below it."""
-    positive = [value for value in values if value > 0] or [1e-4]
-    high = max(positive) * 1.6
-    low = max(min(positive) * 0.7, high / 500)
+def rate_axis(stages: Sequence[Sequence[float]]) -> Axis:
+    """A logarithmic axis that shows the learning rates of every stage, each down to a thirtieth of its highest.
+
+    Rates of stages are decades apart; what is far below those of its own stage is where it starts or ends at zero.
+    """
+    positive = [found for rates in stages if (found := [rate for rate in rates if rate > 0])] or [[1e-4]]
+    high = max(map(max, positive)) * 1.6
+    low = min(max(min(rates), max(rates) / 30) for rates in positive) * 0.7
     ticks = svg.log_ticks(low, high)
     return Axis(
         title="learning rate",

@@ -17,6 +17,7 @@ from pocketphi.artifact import Artifact, is_artifact, open_artifact
 from pocketphi.data.records import Document
 from pocketphi.errors import UserError
 from pocketphi.eval.questions import Sample
+from pocketphi.stages import outdated
 
 STAGES: Mapping[str, str] = {
     "primer": "primer",
@@ -27,11 +28,11 @@ STAGES: Mapping[str, str] = {
     "phase2": "pretraining, phase 2",
     "sft": "chat tuning (SFT)",
     "dpo": "preferences (DPO)",
-    "model": "4-bit model",
+    "model": "quantized model",
 }
 """Directory -> what a reader calls it, in the order of a run."""
 TRAINING = ("phase1", "phase2", "sft", "dpo")
-TIERS: Mapping[str, str] = {  # what a question is told in; numbers and names are new in both
+TIERS: Mapping[str, str] = {  # what a question is told in; its name or its combination of numbers is new in both
     "known_templates": "known sentences",
     "new_templates": "new sentences",
 }
@@ -92,6 +93,8 @@ class Run:
     """Samples of dropped pages, with `step` and `reason` in their metadata."""
     notes: Sequence[str]
     """What could not be read."""
+    outdated: Mapping[str, Sequence[str]]
+    """Directory -> the stages that were made again since it was made."""
 
     @property
     def parents(self) -> list[Artifact]:
@@ -179,6 +182,7 @@ def read_run(run: Path) -> Run:
         metrics=metrics,
         dropped=dropped,
         notes=list(dict.fromkeys(notes)),
+        outdated={name: older for name in [*stages, *measured] if (older := outdated(found[name], found.values()))},
     )
 
 

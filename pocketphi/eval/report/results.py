@@ -1,8 +1,10 @@
 """What the model can do: accuracy after every stage and by topic, in both tiers, beside the baselines."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
+from pocketphi.eval.report.facts import packed_name
 from pocketphi.eval.report.markup import Child, tag
 from pocketphi.eval.report.page import Section, folded, table
 from pocketphi.eval.report.pictures import figure
@@ -19,21 +21,20 @@ def accuracy_section(run: Run) -> Section | None:
         return None
     tiers = [tier for tier in TIERS if any(tier in value.tiers for value in staged)]
     tiers += sorted({tier for value in staged for tier in value.tiers} - set(tiers))
-    columns = [
-        Column(name=SHORT.get(value.name, value.name), colour=f"f{COLOUR.get(value.name, '6')}") for value in staged
-    ]
+    columns = [Column(name=_short(run, value), colour=f"f{COLOUR.get(value.name, '6')}") for value in staged]
     scores = {title(tier): [value.tiers.get(tier) for value in staged] for tier in tiers}
     baselines = {
-        value.name.replace("-", " "): {title(tier): score for tier, score in value.tiers.items()}
+        re.sub(r"(?<=[a-z])-", " ", value.name): {title(tier): score for tier, score in value.tiers.items()}
         for value in run.evaluations.values()
         if value.is_baseline
     }
     content: list[Child] = [
         tag(
             "p",
-            "None of these questions was seen in training: numbers and names are new in all of them. Some are told in "
-            "sentences that training used, others in sentences that occur nowhere else. An answer counts if what "
-            "stands after “Answer:” is exactly right.",
+            "None of these questions was seen in training: each has a person’s name or a combination of numbers that "
+            "the primer keeps for them. A single number is not new: where 7 + 8 is kept back, 7 + 9 is not. Some are "
+            "told in sentences that training used, others in sentences that occur nowhere else. An answer counts if "
+            "what stands after “Answer:” is exactly right.",
         ),
         figure(
             lambda width: stages(columns, scores, baselines, width),
@@ -41,9 +42,13 @@ def accuracy_section(run: Run) -> Section | None:
             ["Bars reach two standard errors up and down.", " Dashed: what takes no model." if baselines else None],
         ),
         _by_topic(staged, tiers, columns),
-        folded("The numbers", _table(staged, tiers, baselines)),
+        folded("The numbers", _table(staged, columns, tiers, baselines)),
     ]
     return Section(anchor="accuracy", title="What it can do", content=content)
+
+
+def _short(run: Run, value: Evaluation) -> str:
+    return packed_name(run) if value.name == "model" else SHORT.get(value.name, value.name)
 
 
 def title(tier: str) -> str:
@@ -97,10 +102,12 @@ def _accuracy(score: Score | None) -> float:
 
 
 def _table(
-    staged: Sequence[Evaluation], tiers: Sequence[str], baselines: Mapping[str, Mapping[str, Score]]
+    staged: Sequence[Evaluation],
+    columns: Sequence[Column],
+    tiers: Sequence[str],
+    baselines: Mapping[str, Mapping[str, Score]],
 ) -> list[Child]:
     content: list[Child] = []
-    columns = [SHORT.get(value.name, value.name) for value in staged]
     for tier in tiers:
         names = sorted({topic for value in staged for topic in value.topics.get(tier, {})})
         rows: list[list[Child]] = [["all topics", *[_cell(value.tiers.get(tier)) for value in staged]]]
@@ -110,12 +117,15 @@ def _table(
         ]
         content.append(
             table(
-                ["topic", *columns], rows, f"Accuracy in percent ± standard error: {TIERS.get(tier, tier)}", range(1, 9)
+                ["topic", *[column.name for column in columns]],
+                rows,
+                f"Accuracy in percent ± standard error: {TIERS.get(tier, tier)}",
+                range(1, 9),
             )
         )
     rows = [
         [
-            column,
+            column.name,
             value.form,
             _figure(value, "ended_fraction", percent),
             _figure(value, "answered_fraction", percent),

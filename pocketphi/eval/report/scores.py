@@ -39,8 +39,9 @@ def stages(
         baselines: name -> title of a panel -> score; a dashed line each.
     """
     slim = width <= svg.NARROW
-    each, height = (width, 250.0) if slim else ((width - 24) / max(len(tiers), 1), 270.0)
-    left, right, top, bottom = 44.0, each - 4, 26.0, height - 42
+    each, tall = (width, 250.0) if slim else ((width - 24) / max(len(tiers), 1), 270.0)
+    height = tall + (16.0 * len(baselines) + 14 if baselines else 0)
+    left, right, top, bottom = 44.0, each - 4, 26.0, tall - 42
     axis = Axis(title="", shown=percent, low=0.0, high=1.0)
     content: list[Child] = []
     for index, (title, scores) in enumerate(tiers.items()):
@@ -48,11 +49,14 @@ def stages(
         for tick in QUARTERS:
             y = axis.place(tick, top, bottom)
             inside += [svg.rule(left, y, right, y), svg.text(left - 6, y + 4, percent(tick), "tick", "end")]
-        for name, of_tier in baselines.items():
-            if title in of_tier:
-                y = axis.place(of_tier[title].accuracy, top, bottom)
-                inside.append(svg.rule(left, y, right, y, "baseline"))
-                inside.append(svg.text(right, y - 4, f"{name}: {percent(of_tier[title].accuracy)}", "tick", "end"))
+        levels = sorted(((of[title].accuracy, name) for name, of in baselines.items() if title in of), reverse=True)
+        lines = [axis.place(accuracy, top, bottom) for accuracy, _ in levels]
+        for row, (y, (accuracy, name)) in enumerate(zip(lines, levels, strict=True)):
+            # Named below the panel, highest first: baselines lie close together, and dots beside them.
+            named = bottom + 48 + 16 * row
+            inside.append(svg.rule(left, y, right, y, "baseline"))
+            inside.append(svg.rule(left, named - 4, left + 24, named - 4, "baseline"))
+            inside.append(svg.text(left + 31, named, f"{name}: {percent(accuracy)}", "tick"))
         apart = (right - left) / max(len(columns), 1)
         dots = [
             (left + apart * (i + 0.5), axis.place(score.accuracy, top, bottom), score, columns[i])
@@ -66,7 +70,8 @@ def stages(
             hint = tag("title", f"{column.name}: {said(score)}")
             inside.append(svg.whisker(x, upper, x, lower))
             inside.append(tag("circle", hint, cx=x, cy=y, r=5, class_=column.colour))
-            inside.append(svg.text(x + 8, y + 15 if y < bottom - 20 else y - 8, percent(score.accuracy), "value"))
+            free = y < bottom - 20 and not any(y + 2 < line < y + 18 for line in lines)
+            inside.append(svg.text(x + 8, y + 15 if free else y - 8, percent(score.accuracy), "value"))
         for i, column in enumerate(columns):
             for row, part in enumerate(_wrapped(column.name, apart)):
                 inside.append(svg.text(left + apart * (i + 0.5), bottom + 17 + 13 * row, part, "tick", "middle"))

@@ -1,6 +1,7 @@
 """How the model learnt: loss and learning rate over all stages."""
 
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 
 from pocketphi.eval.report.markup import Child, tag
 from pocketphi.eval.report.page import Section, folded, table
@@ -11,7 +12,9 @@ from pocketphi.eval.report.units import count, duration, percent
 
 COLOUR: Mapping[str, str] = {"phase1": "1", "phase2": "2", "sft": "3", "dpo": "4", "model": "5"}
 """The colour of a stage, in every picture."""
-SHORT: Mapping[str, str] = {"phase1": "phase 1", "phase2": "phase 2", "sft": "SFT", "dpo": "DPO", "model": "4-bit"}
+SHORT: Mapping[str, str] = {"phase1": "phase 1", "phase2": "phase 2", "sft": "SFT", "dpo": "DPO"}
+LAST_STEPS = 30
+"""Steps whose mean tells where DPO ended: one batch of it is a handful of pairs."""
 
 
 def curves_section(run: Run) -> Section | None:
@@ -33,8 +36,8 @@ def curves_section(run: Run) -> Section | None:
         start = end
     content: list[Child] = []
     values = [y for line in loss for _, y in line.points]
-    rates = [y for line in rate for _, y in line.points]
-    if values and rates:
+    rates = [[y for _, y in line.points] for line in rate]
+    if values and any(rates):
         axes = (loss_axis(values), rate_axis(rates))
         content.append(
             figure(
@@ -63,10 +66,11 @@ def _preferences(rows: Sequence[Mapping[str, float]]) -> list[Child]:
     low, high = min(*values, 0.0), max(*values, 0.0)
     ticks = nice_ticks(low, high)
     axis = Axis(title="reward, nats x beta", shown=lambda v: f"{v:.3g}", low=low, high=high or 1.0, ticks=ticks)
-    last = rows[-1]
+    of_last = [row["accuracy"] for row in rows if "accuracy" in row][-LAST_STEPS:]
     agreed = (
-        f" The better answer has the higher reward in {percent(last['accuracy'])} of the last pairs."
-        if "accuracy" in last
+        f" The better answer has the higher reward in {percent(fmean(of_last))} of the pairs of the last "
+        f"{len(of_last)} steps."
+        if of_last
         else ""
     )
 
