@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pocketphi import isolated
 from pocketphi.artifact import Artifact, Progress, is_artifact, open_artifact
+from pocketphi.data.sources import keep_apart
 from pocketphi.errors import UserError
 from pocketphi.locks import exclusive
 from pocketphi.recipe import Dpo, Evaluate, PretrainPhase, Primer, Recipe, Sft, parse_recipe, settings_of
@@ -34,6 +35,14 @@ FIVE_GRAM, FREQUENT = BASELINES = ("5-gram", "most-frequent-answer")
 """What a model has to beat, in the order in which the report reads."""
 _LOGS = "logs"
 EVALUATION = "evaluation-"
+VERBS: Mapping[str, tuple[str, ...]] = {
+    "curate": ("corpus",),
+    "tokenize": ("tokenizer", "shards"),
+    "pretrain": ("phase1", "phase2"),
+    "evaluate": (EVALUATION,),
+    "quantize": ("model",),
+}
+"""Verb of the command line -> how the names of its stages begin; the other verbs are named like their stage."""
 _CALIBRATION_DOCUMENTS = 256
 _SECONDS_BETWEEN_MESSAGES = 0.1
 _SECONDS_FOR_THE_LOCK = 10.0
@@ -52,25 +61,43 @@ def make(
 ) -> list[Outcome]:
     """Make what `recipe` describes in the directory `out`; what is finished there stays.
 
-    Args and outcomes are those of `pocketphi.stages.run_stages`.
+    Args and outcomes are those of `pocketphi.stages.run_stages`; `until` and `redo_from` may be verbs too, which stand
+    for the last and the first of their stages.
 
     Raises:
-        UserError: as there; or another run works in `out`, or `out` cannot be written.
+        UserError: as there; or another run works in `out`, `out` cannot be written, or `out` and own pages are not
+            apart.
     """
     if is_artifact(out):
         raise UserError(f"`{out}` is the result of a stage, not the directory of a run", hint="choose another --out")
+    stages = stages_of(recipe)
+    keep_apart([Path(folder) for folder in recipe.folders], out)
     with _writing(out):
         (out / _LOGS).mkdir(parents=True, exist_ok=True)
     with exclusive(out / "run.lock", f"`{out}` is in use by another run", wait_seconds=_SECONDS_FOR_THE_LOCK) as lock:
         return run_stages(
-            stages_of(recipe),
+            stages,
             out,
             execute=_in_a_process(recipe, out, lock),
             view=view,
-            until=until,
-            redo_from=redo_from,
+            until=until and stages_named(until, stages)[-1],
+            redo_from=redo_from and stages_named(redo_from, stages)[0],
             only=only,
         )
+
+
+def stages_named(name: str, stages: Sequence[Stage]) -> list[str]:
+    """The names of the stages that a verb makes, in order; any other name stands for itself.
+
+    Raises:
+        UserError: the recipe has none of the verb's stages.
+    """
+    if name not in VERBS:
+        return [name]
+    found = [stage.name for stage in stages if stage.name.startswith(VERBS[name])]
+    if not found:
+        raise UserError(f"the recipe has no stage that `{name}` makes")
+    return found
 
 
 @contextmanager
@@ -104,6 +131,14 @@ def run_stage(argument: Mapping[str, Any], send: isolated.Send) -> dict[str, Any
     out = Path(argument["out"])
     (stage,) = (each for each in stages_of(parse_recipe(argument["recipe"], RECIPE)) if each.name == argument["stage"])
     made = {name: open_artifact(out / name) for name in stage.parents}
+    stage.run(made, out / stage.name, progress_over(send))
+    # Kilobytes, but bytes on macOS.
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return {"peak_memory_bytes": peak}
+
+
+def progress_over(send: isolated.Send) -> Progress:
+    """The progress of a stage in a process of its own: messages that `isolated.call` hears, not too many."""
     last_sent = 0.0
 
     def progress(done: float, total: float, figures: Mapping[str, float | str]) -> None:
@@ -112,10 +147,7 @@ def run_stage(argument: Mapping[str, Any], send: isolated.Send) -> dict[str, Any
             send([done, total, dict(figures)])
             last_sent = time.monotonic()
 
-    stage.run(made, out / stage.name, progress)
-    # Kilobytes, but bytes on macOS.
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    return {"peak_memory_bytes": peak}
+    return progress
 
 
 def stages_of(recipe: Recipe) -> tuple[Stage, ...]:

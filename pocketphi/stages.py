@@ -107,6 +107,8 @@ def run_stages(
     redone = [] if redo_from is None else names[_position(redo_from, names) : last]
     if redo_from is not None and not redone:
         raise UserError(f"`{redo_from}` comes after `{until}`")
+    for name in only or ():
+        _position(name, names)
     needed = _with_ancestors(names if only is None else only, stages)
     _refuse_strangers(out, names)
     for name in names[:last]:

@@ -107,6 +107,15 @@ def test_own_pages_count_by_what_they_say_and_not_by_where_they_are(tmp_path: Pa
     assert corpus_settings("here", "one") != corpus_settings("here", "two")
 
 
+@pytest.mark.parametrize("out", ["pages/runs/fast", "pages", "."])
+def test_a_run_inside_its_own_pages_is_refused(tmp_path: Path, out: str):
+    (tmp_path / "pages").mkdir()
+    (tmp_path / "pages" / "page.txt").write_text("text")
+    with pytest.raises(UserError, match="one holds the other"):
+        make(load_recipe(FAST, (), [tmp_path / "pages"]), tmp_path / out, view=Watch())
+    assert [path.name for path in (tmp_path / "pages").iterdir()] == ["page.txt"]
+
+
 def test_listing_stages_loads_neither_torch_nor_the_data_engine():
     program = (
         "import sys; from pathlib import Path; from pocketphi.pipeline import *; from pocketphi.recipe import *\n"

@@ -1,15 +1,19 @@
 """Verbs that make a model: `make` runs a recipe, a verb for each stage runs that one, `schema` describes recipes."""
 
 import json as json_format
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pocketphi import isolated
 from pocketphi.cli.options import Group
 from pocketphi.cli.report import notice
+from pocketphi.errors import UsageError, UserError
 
 if TYPE_CHECKING:
+    from pocketphi.artifact import Artifact
     from pocketphi.recipe import Recipe
     from pocketphi.stages import Outcome
 
@@ -32,17 +36,23 @@ def make(
     out: Out = None,
     data: Data = None,
     set_: Set = None,
-    until: Annotated[str | None, typer.Option(metavar="STAGE", help="stop after this stage")] = None,
+    until: Annotated[
+        str | None, typer.Option(metavar="STAGE", help="stop after this stage, or after the last of a verb's")
+    ] = None,
     from_: Annotated[
-        str | None, typer.Option("--from", metavar="STAGE", help="make this stage and all after it again")
+        str | None,
+        typer.Option(
+            "--from", metavar="STAGE", help="make this stage, or the first of a verb's, and all after it again"
+        ),
     ] = None,
 ) -> None:
     """Make a model: run every stage of a recipe.
 
-    What is finished is skipped, what was cut off goes on: after a kill, run the same command again. Prints the path of
-    the report.
+    What is finished is skipped, what was cut off goes on: after a kill, run the same command again. STAGE is a stage's
+    directory in the run, such as `phase1` or `evaluation-sft`, or one of the verbs curate, tokenize, pretrain, evaluate
+    and quantize. Prints the path of the report.
     """
-    outcomes = _run(recipe, out, data, set_, until=until, redo_from=from_)
+    outcomes = _run(_recipe(recipe, data, set_), out, until=until, redo_from=from_)
     if outcomes:
         last = outcomes[-1].artifact.path
         print(last / "report.html" if (last / "report.html").is_file() else last)
@@ -57,7 +67,7 @@ def schema() -> None:
 
 def primer(recipe: RecipeFile, out: Out = None, set_: Set = None) -> None:
     """Write the embedded corpus of a recipe: pages, lessons, exercises, held-out questions."""
-    _run_stages(recipe, out, None, set_, "primer")
+    _run_verb("primer", recipe, out, None, set_)
 
 
 def curate(
@@ -76,18 +86,13 @@ def curate(
     Of a recipe, the stage `corpus`. Of folders, every page and archive in them. Prints the corpus's path.
     """
     if len(sources) == 1 and sources[0].suffix == ".toml":
-        _run_stages(sources[0], out, data, set_, "corpus")
+        _run_verb("curate", sources[0], out, data, set_)
         return
-    from pocketphi.errors import UsageError
-
     if out is None or data or set_:
         raise UsageError("folders are curated into a directory of their own: give --out, and neither --data nor --set")
-    from pocketphi.cli.watch import funnel, one_stage
-    from pocketphi.data.curate import curate as curate_pages
-    from pocketphi.recipe import Curate
+    from pocketphi.cli.watch import funnel
 
-    with one_stage("corpus") as progress:
-        corpus = curate_pages(Curate(), None, sources, out, seed=1, progress=progress)
+    corpus = _make_one("corpus", _curate_folders, {"folders": [str(source) for source in sources]}, out)
     for line in funnel(corpus):
         notice(line)
     print(corpus.path)
@@ -95,30 +100,27 @@ def curate(
 
 def tokenize(recipe: RecipeFile, out: Out = None, data: Data = None, set_: Set = None) -> None:
     """Learn a tokenizer from the corpus of a recipe, and turn the corpus into tokens."""
-    _run_stages(recipe, out, data, set_, "tokenizer", "shards")
+    _run_verb("tokenize", recipe, out, data, set_)
 
 
 def pretrain(recipe: RecipeFile, out: Out = None, data: Data = None, set_: Set = None) -> None:
     """Pretrain the model of a recipe, both phases."""
-    _run_stages(recipe, out, data, set_, "phase1", "phase2")
+    _run_verb("pretrain", recipe, out, data, set_)
 
 
 def sft(recipe: RecipeFile, out: Out = None, data: Data = None, set_: Set = None) -> None:
     """Tune the pretrained model of a recipe on conversations."""
-    _run_stages(recipe, out, data, set_, "sft")
+    _run_verb("sft", recipe, out, data, set_)
 
 
 def dpo(recipe: RecipeFile, out: Out = None, data: Data = None, set_: Set = None) -> None:
     """Teach the tuned model of a recipe to prefer good answers."""
-    _run_stages(recipe, out, data, set_, "dpo")
+    _run_verb("dpo", recipe, out, data, set_)
 
 
 def evaluate(recipe: RecipeFile, out: Out = None, data: Data = None, set_: Set = None) -> None:
     """Ask every finished checkpoint and model of a recipe the held-out questions."""
-    from pocketphi.pipeline import EVALUATION, stages_of
-
-    chosen = _recipe(recipe, data, set_)
-    _run_stages(recipe, out, data, set_, *(each.name for each in stages_of(chosen) if each.name.startswith(EVALUATION)))
+    _run_verb("evaluate", recipe, out, data, set_)
 
 
 def quantize(
@@ -134,44 +136,91 @@ def quantize(
     group: Group = 64,
 ) -> None:
     """Round a checkpoint to 4-bit weights. Prints the path of the model file."""
-    from pocketphi.artifact import is_artifact, open_artifact
-    from pocketphi.cli.watch import one_stage
-    from pocketphi.quant.quantize import quantize as quantize_checkpoint
-    from pocketphi.recipe import Quantize
-
-    table = Quantize.model_validate({"group": group})
-    source = open_artifact(checkpoint, "checkpoint") if is_artifact(checkpoint) else checkpoint
-    with one_stage("quantize") as progress:
-        model = quantize_checkpoint(table, source, out, seed=1, progress=progress)
+    model = _make_one("quantize", _quantize_checkpoint, {"checkpoint": str(checkpoint), "group": group}, out)
     print(model.path / "model.pocket")
 
 
 def report(recipe: RecipeFile, out: Out = None, data: Data = None, set_: Set = None) -> None:
     """Write the report of a recipe's run: one HTML page, made to be looked at."""
-    _run_stages(recipe, out, data, set_, "report")
+    _run_verb("report", recipe, out, data, set_)
 
 
-def _run_stages(recipe: Path, out: Path | None, data: list[Path] | None, set_: list[str] | None, *stages: str) -> None:
-    """Run these stages of a recipe, and print where each of them is."""
-    for outcome in _run(recipe, out, data, set_, only=stages):
-        if outcome.stage in stages:
+def _make_one(name: str, function: Callable[..., None], argument: Mapping[str, Any], out: Path) -> "Artifact":
+    """Make `out` in a process of its own, as a run makes a stage: what a library does at Ctrl-C stays in there."""
+    from pocketphi.artifact import open_artifact
+    from pocketphi.cli.watch import one_stage
+
+    if out.name in ("", ".."):
+        raise UsageError(f"`{out}` is no name for a directory to write: give one")
+    log = out.with_name(f"{out.name}.log")
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.touch()
+    except OSError as error:
+        raise UserError(
+            f"cannot write `{out}`: {(error.strerror or str(error)).lower()}",
+            hint="choose a place that you may write to",
+        ) from error
+    try:
+        with one_stage(name) as progress:
+            isolated.call(
+                function, {**argument, "out": str(out)}, log=log, on_message=lambda message: progress(*message)
+            )
+        made = open_artifact(out)
+    except UserError:
+        if not log.stat().st_size:  # otherwise it tells what its libraries said at their end
+            log.unlink()
+        raise
+    except KeyboardInterrupt:
+        log.unlink()
+        raise
+    log.unlink()
+    return made
+
+
+def _curate_folders(argument: Mapping[str, Any], send: isolated.Send) -> None:
+    from pocketphi.data.curate import curate as curate_pages
+    from pocketphi.pipeline import progress_over
+    from pocketphi.recipe import Curate
+
+    folders = [Path(folder) for folder in argument["folders"]]
+    curate_pages(Curate(), None, folders, Path(argument["out"]), seed=1, progress=progress_over(send))
+
+
+def _quantize_checkpoint(argument: Mapping[str, Any], send: isolated.Send) -> None:
+    from pocketphi.artifact import is_artifact, open_artifact
+    from pocketphi.pipeline import progress_over
+    from pocketphi.quant.quantize import quantize as quantize_checkpoint
+    from pocketphi.recipe import Quantize
+
+    table = Quantize.model_validate({"group": argument["group"]})
+    checkpoint = Path(argument["checkpoint"])
+    source = open_artifact(checkpoint, "checkpoint") if is_artifact(checkpoint) else checkpoint
+    quantize_checkpoint(table, source, Path(argument["out"]), seed=1, progress=progress_over(send))
+
+
+def _run_verb(verb: str, path: Path, out: Path | None, data: list[Path] | None, set_: list[str] | None) -> None:
+    """Run the stages of a verb, and print where each of them is."""
+    from pocketphi.pipeline import stages_named, stages_of
+
+    recipe = _recipe(path, data, set_)
+    names = stages_named(verb, stages_of(recipe))
+    for outcome in _run(recipe, out, only=names):
+        if outcome.stage in names:
             print(outcome.artifact.path)
 
 
 def _run(
-    path: Path,
+    recipe: "Recipe",
     out: Path | None,
-    data: list[Path] | None,
-    set_: list[str] | None,
     *,
     until: str | None = None,
     redo_from: str | None = None,
-    only: tuple[str, ...] | None = None,
+    only: Collection[str] | None = None,
 ) -> list["Outcome"]:
     from pocketphi.cli.watch import print_summary, watching
     from pocketphi.pipeline import make as make_recipe
 
-    recipe = _recipe(path, data, set_)
     with watching() as view:
         outcomes = make_recipe(
             recipe, out or Path("runs") / recipe.name, view=view, until=until, redo_from=redo_from, only=only

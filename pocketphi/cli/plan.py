@@ -62,6 +62,7 @@ def _table(plan: "Plan") -> str:
         advice = {True: "it fits if activations are recomputed", False: "it fits", None: "it does not fit"}
         lines += [
             ("  of", f"{human_size(cluster.gpu_memory_bytes)}: {advice[plan.recompute]}"),
+            *_ways_to_fit(plan),
             ("machine", f"{cluster.num_gpus:,} {cluster.gpu} at {cluster.utilization:.0%} of their peak"),
             ("time", f"{plan.days:,.2f} days"),
             ("cost", f"${plan.dollars:,.0f} at ${cluster.dollars_per_gpu_hour:.2f} an hour and GPU"),
@@ -73,6 +74,16 @@ def _table(plan: "Plan") -> str:
         text = f"{run.name}: {_short(run.tokens)} tokens, {run.flops:.2e} FLOPs, {run.days:g} days"
         lines.append((f"  {run.utilization:.1%}", f"{text} on {run.num_gpus} H100"))
     return "\n".join(f"{label:<14}{text}" for label, text in lines)
+
+
+def _ways_to_fit(plan: "Plan") -> list[tuple[str, str]]:
+    """What would make a plan fit that does not."""
+    if plan.fits:
+        return []
+    if not plan.accumulate:
+        return [("", "no `accumulate` is enough: more GPUs hold less each")]
+    keys = " ".join(f"--set pretrain.{name}.accumulate={count}" for name, count in plan.accumulate.items())
+    return [("", "it would if a step read its sequences in turns:"), ("", keys)]
 
 
 def _short(count: float) -> str:

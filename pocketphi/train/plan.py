@@ -101,6 +101,8 @@ class Plan:
     recompute: bool | None
     """Whether activations must be computed again to fit; None without a table `cluster`, or if that does not help."""
     fits: bool | None
+    accumulate: Mapping[str, int]
+    """Where it does not fit: how many micro-batches of each phase would make it fit; empty if none do."""
     shard_bytes: int
     """Token ids on disk, if no token is read twice."""
     checkpoint_bytes: int
@@ -144,10 +146,13 @@ def make_plan(recipe: Recipe) -> Plan:
     cluster = recipe.cluster
     memory = _memory(config, phases, cluster.num_gpus if cluster else 1)
     fits = recompute = None
+    accumulate: Mapping[str, int] = {}
     if cluster is not None:
         room = cluster.gpu_memory_bytes * (1 - _RESERVED_FRACTION)
         fits = memory.least <= room
         recompute = memory.most > room if fits else None
+        if not fits:
+            accumulate = _accumulate_to_fit(config, phases, cluster.num_gpus, room)
     plans = tuple(_phase_plan(name, table, config, cluster) for name, table in phases.items())
     return Plan(
         name=recipe.name,
@@ -157,6 +162,7 @@ def make_plan(recipe: Recipe) -> Plan:
         cluster=cluster,
         recompute=recompute,
         fits=fits,
+        accumulate=accumulate,
         shard_bytes=sum(plan.tokens for plan in plans) * (2 if config.vocab_size <= 1 << 16 else 4),
         checkpoint_bytes=2 * num_parameters(config),
         pocket_bytes=_pocket_bytes(config, recipe.quantize.group),
@@ -279,6 +285,27 @@ def _memory(config: DecoderConfig, phases: Mapping[str, PretrainPhase], num_gpus
         activations=activation_bytes(config, tokens, recompute=False),
         activations_recomputed=activation_bytes(config, tokens, recompute=True),
     )
+
+
+def _accumulate_to_fit(
+    config: DecoderConfig, phases: Mapping[str, PretrainPhase], num_gpus: int, room: float
+) -> dict[str, int]:
+    """The fewest micro-batches of each phase, doubled at will, that fit into `room` bytes; empty if none do."""
+    choices: dict[str, list[PretrainPhase]] = {}
+    for name, table in phases.items():
+        counts = [table.accumulate << doublings for doublings in range(64)]
+        counts = [count for count in counts if table.batch_size % (count * num_gpus) == 0] or [table.accumulate]
+        choices[name] = [table.model_copy(update={"accumulate": count}) for count in counts]
+    # The hungriest phase decides, so each is tried beside the others at their leanest.
+    leanest = {name: tables[-1] for name, tables in choices.items()}
+    if _memory(config, leanest, num_gpus).least > room:
+        return {}
+    return {
+        name: next(
+            each.accumulate for each in tables if _memory(config, {**leanest, name: each}, num_gpus).least <= room
+        )
+        for name, tables in choices.items()
+    }
 
 
 def _pocket_bytes(config: DecoderConfig, group: int) -> int:

@@ -162,6 +162,21 @@ def test_a_model_that_does_not_fit_says_so():
     options = [option for change in changes for option in ("--set", change)]
     table = CliRunner().invoke(app, ["plan", str(RECIPES / "medium.toml"), *options])
     assert "it does not fit" in table.stdout
+    assert plan.accumulate == {}
+    assert "no `accumulate` is enough" in table.stdout
+
+
+def test_what_would_make_it_fit_is_said_and_does():
+    fewer = ["cluster.num_gpus=16"]
+    plan = make_plan(load_recipe(RECIPES / "mini.toml", fewer))
+    assert plan.fits is False
+    ways = [f"pretrain.{name}.accumulate={count}" for name, count in plan.accumulate.items()]
+    assert len(ways) == len(plan.phases)
+    table = CliRunner().invoke(app, ["plan", str(RECIPES / "mini.toml"), "--set", *fewer])
+    assert all(f"--set {way}" in table.stdout for way in ways)
+    assert make_plan(load_recipe(RECIPES / "mini.toml", fewer + ways)).fits
+    halves = [f"pretrain.{name}.accumulate={count // 2}" for name, count in plan.accumulate.items()]
+    assert not make_plan(load_recipe(RECIPES / "mini.toml", fewer + halves)).fits, "and no fewer do"
 
 
 def test_more_gpus_than_sequences_are_refused():
