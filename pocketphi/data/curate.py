@@ -32,7 +32,7 @@ from pocketphi.data.dedup import band_keys, digest, find_near_duplicates
 from pocketphi.data.education import Scorer, own_scorer
 from pocketphi.data.records import Document, read_documents, read_questions, write_documents
 from pocketphi.data.shard import PAGE_STEPS, SAMPLE_CHARACTERS, SAMPLES_PER_REASON, Judge, write_shard
-from pocketphi.data.sources import Source, corpus_settings, find_sources
+from pocketphi.data.sources import Source, corpus_settings, find_sources, keep_apart
 from pocketphi.errors import UserError
 from pocketphi.recipe import Curate
 from pocketphi.version import __version__
@@ -82,8 +82,9 @@ def curate(
         num_processes: workers; by default one for each core if the input is worth it.
 
     Raises:
-        UserError: a folder is missing or empty, or no page is left.
+        UserError: a folder is missing or empty, `out` lies in it or the other way round, or no page is left.
     """
+    keep_apart(folders, out)
     settings = corpus_settings(table, folders)
     sources = find_sources(folders)
     questions = list(protected)
@@ -181,22 +182,33 @@ def _compare(judge: Judge, shards: Sequence[Path], lessons: Mapping[str, tuple[b
     digests: dict[str, bytes] = {}
     signatures: dict[str, NDArray[np.uint32]] = {}
     overlaps = {name: overlap for name, (_, overlap) in lessons.items()}
-    for row in engine.read_survivors(shards, ("id", "digest", "signature", "whole", "runs")):
+    for row in engine.read_survivors(shards, ("id", "digest", "signature", "whole", "most", "runs")):
         digests[row["id"]] = row["digest"]
         signatures[row["id"]] = np.frombuffer(row["signature"], dtype="<u4")
-        overlaps[row["id"]] = Overlap(whole=row["whole"], runs=tuple(row["runs"]))
-    found = {name: overlap for name, overlap in overlaps.items() if overlap.whole or overlap.runs}
-    for name, sign in judge.questions.contaminated(found).items():
+        overlaps[row["id"]] = Overlap(whole=row["whole"], most=row["most"], runs=tuple(row["runs"]))
+    found = {name: overlap for name, overlap in overlaps.items() if overlap.whole or overlap.most or overlap.runs}
+    of_lessons = {name: content for name, (content, _) in lessons.items()}
+    copies: Drops = {}
+    _drop_copies({name: content for name, content in {**of_lessons, **digests}.items() if name in found}, copies)
+    if judge.table.filter:
+        _drop_alike([name for name in digests if name in found], signatures, judge.table, copies)
+    for name, sign in judge.questions.contaminated(found, copies).items():
         drops[name] = (HELD_OUT, sign)
     # Lessons are compared by their words only: two lessons from one template with other numbers are no copies.
-    _drop_copies({name: content for name, (content, _) in lessons.items()}, drops)
+    _drop_copies(of_lessons, drops)
     if judge.table.filter:
         _drop_copies(digests, drops)
-        left = [name for name in digests if name not in drops]
-        keys = [band_keys(signatures[name], judge.table.num_bands) for name in left]
-        near = find_near_duplicates(engine.group_by_key(left, keys), signatures, judge.table.min_similarity)
-        drops.update((name, (NEAR, "alike")) for name in near)
+        _drop_alike(list(digests), signatures, judge.table, drops)
     return drops
+
+
+def _drop_alike(
+    names: Sequence[str], signatures: Mapping[str, NDArray[np.uint32]], table: Curate, drops: Drops
+) -> None:
+    left = [name for name in names if name not in drops]
+    keys = [band_keys(signatures[name], table.num_bands) for name in left]
+    near = find_near_duplicates(engine.group_by_key(left, keys), signatures, table.min_similarity)
+    drops.update((name, (NEAR, "alike")) for name in near)
 
 
 def _drop_copies(digests: Mapping[str, bytes], drops: Drops) -> None:

@@ -6,14 +6,16 @@ Three signs, over words without case and punctuation:
 - a run of 13 words of it does (Brown et al. 2020, appendix C);
 - runs of 8 words cover much of it (Touvron et al. 2023, appendix A.6, count covered words in this way).
 
-Runs that several questions share, or that stand in more than `MAX_TEXTS` texts, are phrases of the language and
-not of one question, and do not count (Brown et al. 2020 leave out runs that occur more than ten times). This matters
-where questions are made from templates: `how many apples does she have now` is no leak. The whole question
-always counts.
+Most of a question counts as the whole one: three quarters of its runs of 8 words. Other runs that several questions
+share, or that stand in more than `MAX_TEXTS` texts, are phrases of the language and not of one question, and do not
+count (Brown et al. 2020 leave out runs that occur more than ten times). This matters where questions are made from
+templates: `how many apples does she have now` is no leak. Copies of a text count once: a leak does not become a phrase
+by being copied.
 """
 
+import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +27,8 @@ MIN_COVERED = 0.4
 """Part of a question's own runs of 8 words that a text must hold."""
 MIN_RUNS = 3
 """A question with fewer own runs of 8 words is left to the other signs."""
+MOST = 0.75
+"""Part of all runs of 8 words of a question that is as good as the whole."""
 MAX_TEXTS = 10
 MIN_WORDS = 4
 
@@ -34,6 +38,8 @@ class Overlap:
     """What a text shares with the questions."""
 
     whole: bool
+    most: bool = False
+    """Most of a question."""
     runs: tuple[int, ...]
     """Hashes of the shared runs of 8 and 13 words."""
 
@@ -57,6 +63,11 @@ class Questions:
             whole[len(words)].add(int(hash_runs(hashes, len(words))[0]))
             for length, found in runs.items():
                 found.append({int(value) for value in hash_runs(hashes, length)})
+        self._holders: dict[int, list[int]] = defaultdict(list)
+        for number, values in enumerate(runs[RUN]):
+            for value in values if len(values) >= MIN_RUNS else ():
+                self._holders[value].append(number)
+        self._needed = [max(MIN_RUNS, math.ceil(MOST * len(values))) for values in runs[RUN]]
         self._lines = frozenset(lines - {()})
         self._whole = {length: _sorted(values) for length, values in sorted(whole.items())}
         self._runs = {length: _sorted(set().union(*found)) for length, found in runs.items()}
@@ -83,20 +94,29 @@ class Questions:
         longs = _common(hash_runs(hashes, LONG_RUN), self._runs[LONG_RUN]) if len(eights) else eights
         runs = [int(value) for value in eights if int(value) in self._owner]
         runs += [int(value) for value in longs if int(value) in self._long]
-        return Overlap(whole=whole, runs=tuple(sorted(runs)))
+        return Overlap(whole=whole, most=self._holds_most(eights), runs=tuple(sorted(runs)))
 
-    def contaminated(self, overlaps: Mapping[str, Overlap]) -> dict[str, str]:
+    def _holds_most(self, eights: Hashes) -> bool:
+        held = Counter(number for value in eights for number in self._holders.get(int(value), ()))
+        return any(count >= self._needed[number] for number, count in held.items())
+
+    def contaminated(self, overlaps: Mapping[str, Overlap], copies: Container[str] = ()) -> dict[str, str]:
         """From the id of each contaminated text to the sign that told.
 
         Args:
             overlaps: of all texts that share anything, by id.
+            copies: those of them that are copies of others, so that they do not count in telling a phrase.
         """
-        texts = Counter(value for overlap in overlaps.values() for value in set(overlap.runs))
+        texts = Counter(
+            value for name, overlap in overlaps.items() if name not in copies for value in set(overlap.runs)
+        )
         reasons: dict[str, str] = {}
         for name, overlap in sorted(overlaps.items()):
             rare = {value for value in overlap.runs if texts[value] <= MAX_TEXTS}
             if overlap.whole:
                 reasons[name] = "whole question"
+            elif overlap.most:
+                reasons[name] = "most of a question"
             elif rare & self._long:
                 reasons[name] = "13 words of a question"
             elif self._is_covered(rare, texts):

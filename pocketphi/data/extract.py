@@ -22,12 +22,18 @@ MAX_UNDECODABLE_FRACTION = 0.02
 """Replacement characters beyond this are no slip of an editor: the text is lost."""
 MAX_DEPTH = 400
 """Nested elements beyond which the search for main content, quadratic in depth, is left out."""
+MAX_SEARCH = 20_000_000
+"""Elements times depth beyond which it is left out too: about three seconds."""
 
 MAX_ASIDE_FRACTION = 0.1
 """An element whose name says that it is beside the point goes only if it holds at most this part of the page."""
 MAX_ASIDES = 1_000
 """With more of them the names mean something else (the rows of a register, say), and measuring all takes seconds."""
+MAX_MEASURED = 10
+"""Times the page that is measured for asides inside asides; what is left then stays."""
 MIN_CHARACTERS_WITHOUT_MAIN = 200
+MAX_MARKS = 30
+"""Combining marks in a row, as in the stream-safe format of UAX 15: putting them in order is quadratic."""
 
 _ASIDES = ",".join(
     f'[{attribute}*="{name}"]'
@@ -51,9 +57,10 @@ _NESTING = re.compile(
     r"<(/?)(?:div|span|section|article|table|ul|ol|blockquote|font|center|b|i|em|strong|a|form)\b", re.IGNORECASE
 )
 _BOMS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
-_TABS = re.compile(r"[ \t]*\t[ \t]*")
+_GAPS = re.compile(r"[ \t]+")
 _SPACES = re.compile(r"(?<=\S)[ \u00a0\u2000-\u200a\u3000]{2,}")
 _BLANK_LINES = re.compile(r"\n{3,}")
+_MARKS = re.compile(rf"[^\w\s\x00-\x7f]{{{MAX_MARKS + 1},}}")
 _FRONT_MATTER = re.compile(r"\A---\n.{0,4000}?\n---\n", re.DOTALL)
 # Controls, soft hyphens, marks of direction, lone surrogates, private use; the joiners that some scripts need stay.
 _INVISIBLE = re.compile(
@@ -128,22 +135,36 @@ def decode(payload: bytes, charset: str | None, *, is_html: bool) -> str:
 
 def tidy(text: str) -> str:
     """One form for equal texts: NFC, plain line ends, no control or invisible characters, no runs of blanks."""
-    text = unicodedata.normalize("NFC", text.replace("\r\n", "\n").replace("\r", "\n"))
-    text = _INVISIBLE.sub("", text)
-    lines = [_SPACES.sub(" ", _TABS.sub(_cell, line)).rstrip() for line in text.split("\n")]
+    text = _MARKS.sub(_few_marks, text.replace("\r\n", "\n").replace("\r", "\n"))
+    text = _INVISIBLE.sub("", unicodedata.normalize("NFC", text))
+    lines = [_SPACES.sub(" ", _GAPS.sub(_cell, line) if "\t" in line else line).rstrip() for line in text.split("\n")]
     return _BLANK_LINES.sub("\n\n", "\n".join(lines)).strip()
 
 
 def _cell(match: re.Match[str]) -> str:
     # Tabs at the start of a line indent; between words they part the cells of a table.
-    return match.group().replace("\t", "    ") if match.start() == 0 else " | "
+    gap = match.group()
+    if "\t" not in gap:
+        return gap
+    return gap.replace("\t", "    ") if match.start() == 0 else " | "
+
+
+def _few_marks(match: re.Match[str]) -> str:
+    kept: list[str] = []
+    marks = 0
+    for character in match.group():
+        marks = marks + 1 if unicodedata.combining(character) else 0
+        if marks <= MAX_MARKS:
+            kept.append(character)
+    return "".join(kept)
 
 
 def _main_text(html: str, extractor: Extractor) -> str:
     if extractor == "trafilatura":
         return _precise(html)
     tree = HTMLTree.parse(html)
-    if _depth(html) > MAX_DEPTH:
+    depth = _depth(html)
+    if depth > MAX_DEPTH or depth * html.count("<") > 2 * MAX_SEARCH:
         return str(extract_plain_text(tree, main_content=False, alt_texts=False))
     _remove_asides(tree)
     every = str(extract_plain_text(tree, main_content=False, alt_texts=False))
@@ -159,12 +180,19 @@ def _remove_asides(tree: HTMLTree) -> None:
     """Take out what its name says is beside the point, unless it holds much of the page: names lie."""
     if tree.body is None:
         return
-    most = MAX_ASIDE_FRACTION * len(tree.body.text or "")
+    total = len(tree.body.text or "")
     asides = tree.body.query_selector_all(_ASIDES)
     if len(asides) > MAX_ASIDES:
         return
-    for element in asides:
-        if element.parent is not None and len(element.text or "") <= most:
+    measured = place = 0
+    while place < len(asides) and measured <= MAX_MEASURED * total:
+        element = asides[place]
+        place += 1
+        size = len(element.text or "")
+        measured += size
+        if element.parent is not None and size <= MAX_ASIDE_FRACTION * total:
+            # In the order of the document: those inside it come next, and go with it.
+            place += len(element.query_selector_all(_ASIDES))
             element.parent.remove_child(element)
 
 

@@ -46,6 +46,7 @@ _SCHEMA = pa.schema(
         ("digest", pa.binary()),
         ("signature", pa.binary()),
         ("whole", pa.bool_()),
+        ("most", pa.bool_()),
         ("runs", pa.list_(pa.uint64())),
     ]
 )
@@ -68,6 +69,7 @@ class Row:
     digest: bytes = b""
     signature: bytes = b""
     whole: bool = False
+    most: bool = False
     runs: list[int] = field(default_factory=list)
 
 
@@ -109,7 +111,7 @@ class Judge:
         if self.table.filter:
             row.signature = minhash(masked, self.table.num_hashes).astype("<u4").tobytes()
         overlap = self.questions.overlap(masked)
-        row.whole, row.runs = overlap.whole, list(overlap.runs)
+        row.whole, row.most, row.runs = overlap.whole, overlap.most, list(overlap.runs)
         return row
 
     def _fault(self, row: Row, confidence: float, items: int) -> tuple[str, str]:

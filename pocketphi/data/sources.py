@@ -8,6 +8,7 @@ and reading goes on at the next one; a page beyond `MAX_PAGE_BYTES` is skipped w
 import gzip
 import hashlib
 import json
+import os
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -39,9 +40,15 @@ class Source:
     license: str
 
     def content(self) -> str:
-        """SHA-256 of the file."""
-        with self.path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        """SHA-256 of the file; empty if there is nothing to read."""
+        try:
+            # What a pipe says, nobody knows before; and it may never end.
+            if not self.path.is_file():
+                return ""
+            with self.path.open("rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError:
+            return ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,31 +88,76 @@ def find_sources(
 ) -> list[Source]:
     """Every file of the folders, sorted by name; hidden ones are left out. A folder may also be a single file.
 
+    Links are followed. What is no file, such as a link to a folder that is read already, is listed too, so that it is
+    counted.
+
     Args:
         name: what stands for the folder in the names of sources; its number by default.
 
     Raises:
-        UserError: a folder is missing or holds no file.
+        UserError: a folder is missing, cannot be read or holds no file.
     """
     sources: list[Source] = []
     for number, folder in enumerate(folders):
         if not folder.exists():
             raise UserError(f"`{folder}` does not exist", hint="name a folder with text, Markdown, HTML or WARC files")
-        paths = [folder] if folder.is_file() else [path for path in folder.rglob("*") if path.is_file()]
-        base = folder.parent if folder.is_file() else folder
-        named = {path.relative_to(base): path for path in paths}
-        visible = {
-            inside.as_posix(): path
-            for inside, path in named.items()
-            if not any(part.startswith(".") for part in inside.parts)
-        }
+        visible = {path.relative_to(folder).as_posix(): path for path in _walk(folder)} if folder.is_dir() else {}
+        if folder.is_file() and not folder.name.startswith("."):
+            visible = {folder.name: folder}
         if not visible:
             raise UserError(f"`{folder}` holds no file", hint="name a folder with text, Markdown, HTML or WARC files")
         sources += [
-            Source(path=visible[inside], name=f"{name or number}/{inside}", license=license)
+            Source(path=visible[inside], name=f"{name or number}/{_readable(inside)}", license=license)
             for inside in sorted(visible)
         ]
     return sources
+
+
+def keep_apart(folders: Sequence[Path], out: Path) -> None:
+    """Refuse to read where results are written: held-out questions and lessons would become pages.
+
+    Raises:
+        UserError: `out` lies in a folder, or a folder in `out`.
+    """
+    result = out.resolve()
+    for folder in folders:
+        pages = folder.resolve()
+        if result.is_relative_to(pages) or pages.is_relative_to(result):
+            raise UserError(
+                f"`{folder}` is read and `{out}` written, and one holds the other",
+                hint="choose another --out, or name a folder that holds nothing but pages",
+            )
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    """What is not hidden and no folder, and folders where they are met again: each is read once, so links may loop."""
+    seen: set[tuple[int, int]] = set()
+    roots = [folder]
+    for root in roots:  # grows: folders that links lead to come last
+        for where, folders, files in os.walk(root, onerror=_refuse):
+            here = Path(where)
+            identity = here.stat()
+            if (identity.st_dev, identity.st_ino) in seen:
+                folders.clear()
+                yield here
+                continue
+            seen.add((identity.st_dev, identity.st_ino))
+            visible = sorted(name for name in folders if not name.startswith("."))
+            roots += [here / name for name in visible if (here / name).is_symlink()]
+            folders[:] = [name for name in visible if not (here / name).is_symlink()]
+            yield from (here / name for name in files if not name.startswith("."))
+
+
+def _refuse(error: OSError) -> None:
+    raise UserError(
+        f"cannot read the folder `{error.filename}`: {(error.strerror or str(error)).lower()}",
+        hint="make it readable, or name folders without it",
+    ) from error
+
+
+def _readable(name: str) -> str:
+    """A file's name as text: bytes that are no UTF-8 as `\\xe9`, and no two names alike."""
+    return os.fsencode(name.replace("\\", "\\\\")).decode("utf-8", "backslashreplace")
 
 
 def read_source(source: Source) -> Iterator[Page | Unreadable]:
@@ -114,7 +166,13 @@ def read_source(source: Source) -> Iterator[Page | Unreadable]:
     plain = name.removesuffix(".gz")
     suffix = Path(plain).suffix
     try:
-        if suffix in _ARCHIVES:
+        if source.path.is_dir():
+            yield _unreadable(source, "folder read already", 0)
+        elif not source.path.exists():
+            yield _unreadable(source, "link to nothing", 0)
+        elif not source.path.is_file():
+            yield _unreadable(source, "no regular file", 0)
+        elif suffix in _ARCHIVES:
             # Imported here: a folder of text needs no WARC reader.
             from pocketphi.data.warc import read_archive
 
@@ -159,9 +217,9 @@ def _read_lines(source: Source, compressed: bool) -> Iterator[Page | Unreadable]
                 continue
             try:
                 row = json.loads(line)
-                html = "html" in row
-                payload = str(row["html" if html else "text"]).encode("utf-8", "replace")
-                url = str(row.get("url") or key)
+                html = row.get("html") is not None
+                payload = row["html" if html else "text"].encode("utf-8", "replace")
+                url = str(row.get("url") or key).encode("utf-8", "replace").decode("utf-8")
             except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
                 yield Unreadable(key=key, url=key, reason="damaged line", num_bytes=size)
                 continue

@@ -21,13 +21,35 @@ Hashes = NDArray[np.uint64]
 _WORD = re.compile(
     r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]|[^\W\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]+|[+*/=<>×÷−]"
 )
+# Marks of Markdown that would hide a word or stand as one. A star stays between numbers, where it multiplies.
+_ESCAPES = re.compile(r"\\([*_<>`~])")
+_STRONG = re.compile(r"(?<!\d)\*{2,}|\*{2,}(?!\d)")
+_STAR = re.compile(r"((?<=[\d)])(?:\*{1,2}|\s\*{1,2}\s)(?=[\d(]))|\*+")
+_UNDERSCORES = re.compile(r"(?<!\w)_++(?=\w)|(?<=[^\W_])_++(?!\w)")
+_QUOTE = re.compile(r"^(?:(?<!\d\n)[ \t]*>[ \t>]*|[ \t]*>[ \t>]*+(?!\d))", re.MULTILINE)
+_TARGET = re.compile(r"\]\([^()\s]{0,300}\)")
+_TAG = re.compile(r"</?(?:b|i|u|s|em|strong|mark|code|kbd|sub|sup|small|big|span|font|br)(?:\s[^<>]{0,200})?/?>")
 _BASE = 0x9E3779B97F4A7C15
 _INVERSE = pow(_BASE, -1, 1 << 64)
 
 
 def words_of(text: str) -> list[str]:
-    """The words of a text, without case, punctuation and variants of width."""
-    return _WORD.findall(unicodedata.normalize("NFKC", text).casefold())
+    """The words of a text, without case, punctuation, variants of width and marks of Markdown."""
+    return _WORD.findall(_without_marks(unicodedata.normalize("NFKC", text).casefold()))
+
+
+def _without_marks(text: str) -> str:
+    if "\\" in text:
+        text = _ESCAPES.sub(r"\1", text)
+    if "<" in text:
+        text = _TAG.sub("", text)
+    if ">" in text:
+        text = _QUOTE.sub("", text)
+    if "](" in text:
+        text = _TARGET.sub("]", text)
+    if "*" in text:
+        text = _STAR.sub(r"\1", _STRONG.sub("", text))
+    return _UNDERSCORES.sub("", text) if "_" in text else text
 
 
 def hash_words(words: Sequence[str]) -> Hashes:

@@ -1,5 +1,6 @@
 import itertools
 import json
+import os
 import random
 from collections import Counter
 from collections.abc import Mapping
@@ -252,3 +253,23 @@ def test_hidden_labels_of_unseen_kinds_agree(tmp_path: Path) -> None:
     rates = {kind: right[kind] / total[kind] for kind in total}
     assert rates["contaminated"] == 1.0, rates
     assert all(rate >= 0.95 for rate in rates.values()), rates
+
+
+def test_a_leak_on_a_dozen_own_pages_leaves_none(tmp_path: Path) -> None:
+    (tmp_path / "pages").mkdir()
+    cut = QUESTION.rsplit(maxsplit=1)[0]
+    for number in range(12):
+        (tmp_path / "pages" / f"{number}.md").write_text(f"{good_page(number)}\n\n{cut}")
+        (tmp_path / "pages" / os.fsdecode(b"caf\xe9%d.txt" % number)).write_text(good_page(number + 20))
+    corpus = curate(Curate(), None, [tmp_path / "pages"], tmp_path / "c", seed=1, protected=[QUESTION], num_processes=1)
+    kept = [document for part in PARTS for document in documents(corpus, part)]
+    assert kept
+    assert not any(cut in document.text for document in kept)
+    assert funnel_of(corpus)["held-out questions"]["dropped"] == 12
+
+
+def test_a_corpus_is_not_written_into_its_pages(tmp_path: Path) -> None:
+    pages = write_pages(tmp_path / "pages")
+    with pytest.raises(UserError, match="one holds the other"):
+        curate(Curate(), None, [pages], pages / "corpus", seed=1)
+    assert not (pages / "corpus").exists()

@@ -1,9 +1,12 @@
 import random
+import re
+import time
 
 import pytest
 
 from data.pages import prose
 from pocketphi.data.decontaminate import MAX_TEXTS, Overlap, Questions
+from pocketphi.data.words import words_of
 
 TEMPLATE = "{} has {} apples and gives {} of them to a friend. How many apples does {} have now?"
 SHORT = [
@@ -89,3 +92,67 @@ def test_phrases_that_many_texts_share_do_not_count() -> None:
 def test_no_questions_no_overlap() -> None:
     assert Questions([]).overlap(LONG) == Overlap(whole=False, runs=())
     assert Questions(["", "?!"]).overlap(LONG) == Overlap(whole=False, runs=())
+
+
+@pytest.mark.parametrize("copies", [1, MAX_TEXTS + 1, 3 * MAX_TEXTS])
+def test_many_copies_of_most_of_a_question_hide_nothing(copies: int) -> None:
+    generator = random.Random(3)
+    cut = LONG.rsplit(maxsplit=1)[0]
+    texts = {str(n): f"{prose(generator, 9)} {cut} {prose(generator, 9)}" for n in range(copies)}
+    clean = {f"clean {n}": prose(generator, 20) for n in range(20)}
+    assert set(verdicts([LONG, *SHORT], {**texts, **clean})) == set(texts)
+
+
+def test_copies_of_a_text_count_once_in_telling_a_phrase() -> None:
+    phrase = " ".join(LONG.split()[:14])
+    index = Questions([LONG])
+    overlaps = {str(n): index.overlap(f"{phrase} and so on") for n in range(3 * MAX_TEXTS)}
+    assert index.contaminated(overlaps) == {}
+    assert set(index.contaminated(overlaps, copies=set(overlaps) - {"0"})) == set(overlaps)
+
+
+NUMBERS = re.compile(r"\d+")
+DRESSES = {
+    "bold": lambda text: NUMBERS.sub(r"**\g<0>**", text),
+    "italic": lambda text: NUMBERS.sub(r"*\g<0>*", text),
+    "bold italic": lambda text: NUMBERS.sub(r"***\g<0>***", text),
+    "underscores": lambda text: re.sub(r"(\d+)(?= |$)", r"__\1__", text),
+    "code": lambda text: NUMBERS.sub(r"`\g<0>`", text),
+    "link": lambda text: NUMBERS.sub(r"[\g<0>](https://example.org/a)", text),
+    "tags": lambda text: NUMBERS.sub(r"<b>\g<0></b>", text),
+    "all bold": lambda text: f"**{text}**",
+    "bold words": lambda text: re.sub(r"(\S+) (\S+)", r"**\1** \2", text),
+    "escaped": lambda text: text.replace("*", "\\*").replace("_", "\\_"),
+    "quote": lambda text: "> " + "\n> ".join(text.split(" ", 2)),
+}
+
+
+@pytest.mark.parametrize("dress", DRESSES)
+def test_marks_of_markdown_hide_no_question(dress: str) -> None:
+    questions = [
+        *SHORT,
+        LONG,
+        "Compute 12 * 34 + 5.",
+        "What is 3*4*5?",
+        "Is 7 > 5 or 5 > 7?",
+        "snake_case has 12 letters?",
+    ]
+    texts = {question: f"Before.\n\n{DRESSES[dress](question)}\n\nAfter." for question in questions}
+    if dress == "quote":
+        del texts["Who wrote Hamlet?"]  # a question of three words counts as a line only
+    assert set(verdicts(questions, texts)) == set(texts)
+
+
+def test_signs_of_arithmetic_tell_questions_apart() -> None:
+    assert words_of("3 * 4") == words_of("3 \\* 4") == words_of("**3** * **4**") == ["3", "*", "4"]
+    assert words_of("3*4") == ["3", "*", "4"]
+    assert words_of("7 > 5") == words_of("7\n> 5") == ["7", ">", "5"]
+    assert words_of("* item\n> quoted **bold** __init__") == ["item", "quoted", "bold", "init"]
+    assert words_of("__ + 5 = 12") == ["__", "+", "5", "=", "12"]
+
+
+@pytest.mark.parametrize("text", ["*", "_", ">", "> ", "](", "<b ", "\\", "**1", "_a", " *", "\n>", "<b"])
+def test_hostile_marks_take_a_moment(text: str) -> None:
+    began = time.process_time()
+    words_of(text * 200_000)
+    assert time.process_time() - began < 4

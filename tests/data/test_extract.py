@@ -87,12 +87,13 @@ def test_tidy_gives_equal_texts_one_form() -> None:
         "<b>" * 50_000 + LESSON + "</b>" * 50_000,
         "<table>" * 5_000 + LESSON,
         "<p>" * 100_000 + LESSON,
+        html("<div class=comment>" * 300 + "<p>word and word here. </p>" * 40_000 + "</div>" * 300),
         "<!--" * 50_000 + LESSON,
         html("<li>" * 20_000 + LESSON),
         "&" * 200_000 + LESSON,
         html("".join(f"<p>{n}</p>" for n in range(20_000)) + LESSON),
     ],
-    ids=["div", "b", "table", "p", "comment", "li", "entities", "siblings"],
+    ids=["div", "b", "table", "p", "asides", "comment", "li", "entities", "siblings"],
 )
 def test_hostile_markup_takes_a_moment(page: str) -> None:
     began = time.process_time()
@@ -112,3 +113,31 @@ def test_extraction_never_crashes_on_cut_or_scrambled_pages() -> None:
             text_of(bytes(damaged))
         except NoText:
             continue
+
+
+@pytest.mark.parametrize(
+    "text",
+    [" " * 1_000_000 + "x", "x" + " " * 1_000_000, "\t" * 1_000_000, " \t" * 300_000, "a" + "\u0301\u0316" * 200_000],
+    ids=["indent", "spaces", "tabs", "both", "marks"],
+)
+def test_hostile_text_takes_a_moment(text: str) -> None:
+    began = time.process_time()
+    tidy(text)
+    assert time.process_time() - began < 4
+
+
+def test_tabs_indent_or_part_cells_and_spaces_do_neither() -> None:
+    assert tidy("x\n \ty\na \t b   c\t\td") == "x\n     y\na | b c | d"
+
+
+def test_marks_that_a_script_needs_stay() -> None:
+    assert tidy("a\u0323\u0302" * 50) == "\u1ead" * 50
+    assert len(tidy("x" + "\u0301" * 90)) == 31
+
+
+def test_what_is_in_a_removed_element_goes_with_it_and_what_is_beside_it_is_looked_at() -> None:
+    comment = "<div class=comment><div class=comment>nested chatter</div> outer chatter</div>"
+    text = text_of(html(paragraphs(LESSON) * 3 + comment + "<div class=share>Tell friends</div>"))
+    assert "density" in text
+    assert "chatter" not in text
+    assert "friends" not in text

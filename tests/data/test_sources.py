@@ -1,5 +1,8 @@
+import errno
 import gzip
+import hashlib
 import json
+import os
 import random
 import tracemalloc
 from pathlib import Path
@@ -7,8 +10,17 @@ from pathlib import Path
 import pytest
 
 from data.pages import archive, html, record
-from pocketphi.data.sources import MAX_PAGE_BYTES, Page, Unreadable, find_sources, read_source
+from pocketphi.data.sources import (
+    MAX_PAGE_BYTES,
+    Page,
+    Unreadable,
+    corpus_settings,
+    find_sources,
+    keep_apart,
+    read_source,
+)
 from pocketphi.errors import UserError
+from pocketphi.recipe import Curate
 
 
 def read(folder: Path) -> list[Page | Unreadable]:
@@ -143,3 +155,79 @@ def test_any_bytes_in_an_archive_are_survived(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(generator.randbytes(3000))
     (tmp_path / "empty.warc").write_bytes(b"")
     assert "empty archive" in fates(tmp_path)
+
+
+def test_names_that_are_no_utf8_survive_and_stay_apart(tmp_path: Path) -> None:
+    for name in (b"caf\xe9.txt", b"caf\\xe9.txt", b"caf\xe8.txt"):
+        try:
+            (tmp_path / os.fsdecode(name)).write_text("text")
+        except OSError:
+            pytest.skip("this file system wants UTF-8")
+    names = [source.name for source in find_sources([tmp_path])]
+    assert "0/caf\\xe9.txt" in names
+    assert len(set(names)) == 3
+    assert all(page.key.isascii() for page in read(tmp_path))
+    hashlib.sha256(json.dumps(corpus_settings(Curate(), [tmp_path]), ensure_ascii=False).encode())
+
+
+def test_links_are_followed_once_and_what_is_no_file_is_counted(tmp_path: Path) -> None:
+    pages, elsewhere = tmp_path / "pages", tmp_path / "elsewhere"
+    (pages / "sub").mkdir(parents=True)
+    elsewhere.mkdir()
+    (pages / "sub" / "a.txt").write_text("a")
+    (elsewhere / "b.txt").write_text("b")
+    (pages / "there").symlink_to(elsewhere)
+    (elsewhere / "back").symlink_to(pages)
+    (pages / "again").symlink_to(pages / "sub")
+    (pages / "gone.txt").symlink_to(tmp_path / "nowhere")
+    os.mkfifo(pages / "pipe.txt")
+    told = {
+        page.key: "text" if isinstance(page, Page) else page.reason
+        for source in find_sources([pages])
+        for page in read_source(source)
+    }
+    assert told == {
+        "0/again": "folder read already",
+        "0/gone.txt": "link to nothing",
+        "0/pipe.txt": "no regular file",
+        "0/sub/a.txt": "text",
+        "0/there/b.txt": "text",
+        "0/there/back": "folder read already",
+    }
+    assert list(told) == sorted(told)
+    assert len(corpus_settings(Curate(), [pages])["folders"]) == 6
+
+
+def test_a_folder_that_cannot_be_read_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.txt").write_text("a")
+    (tmp_path / "closed").mkdir()
+    scan = os.scandir
+
+    def refuse(path: str) -> object:
+        if Path(path).name == "closed":
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(UserError, match=r"cannot read the folder `.*closed`: permission denied"):
+        find_sources([tmp_path])
+
+
+@pytest.mark.parametrize(
+    "line", [{"html": None}, {"text": None}, {"text": 5}, {"html": ["a"]}, {"html": 0, "text": "x"}]
+)
+def test_a_line_whose_text_is_none_is_damaged(tmp_path: Path, line: object) -> None:
+    (tmp_path / "a.jsonl").write_text(
+        json.dumps(line) + "\n" + json.dumps({"html": None, "text": "x", "url": "\ud800"})
+    )
+    assert fates(tmp_path) == ["damaged line", "?"]
+
+
+def test_results_and_pages_are_kept_apart(tmp_path: Path) -> None:
+    pages = tmp_path / "pages"
+    pages.mkdir()
+    (tmp_path / "link").symlink_to(pages)
+    keep_apart([pages], tmp_path / "pages-curated")
+    for out in (pages, pages / "runs" / "nano", tmp_path, tmp_path / "link" / "run"):
+        with pytest.raises(UserError, match="one holds the other"):
+            keep_apart([pages], out)
