@@ -24,10 +24,12 @@ _WORD = re.compile(
 # Marks of Markdown that would hide a word or stand as one. A star stays between numbers, where it multiplies.
 _ESCAPES = re.compile(r"\\([*_<>`~])")
 _STRONG = re.compile(r"(?<!\d)\*{2,}|\*{2,}(?!\d)")
-_STAR = re.compile(r"((?<=[\d)])(?:\*{1,2}|\s\*{1,2}\s)(?=[\d(]))|\*+")
+_EMPHASIS = re.compile(r"(?<!\S)\*(?=[^\s*])|(?<=[^\s*])\*(?!\S)")
+_STAR = re.compile(r"((?<=[\d)\]`])(?:\*{1,2}|\s\*{1,2}\s)(?=[\d(\[`]))|\*+")
 _UNDERSCORES = re.compile(r"(?<!\w)_++(?=\w)|(?<=[^\W_])_++(?!\w)")
 _QUOTE = re.compile(r"^(?:(?<!\d\n)[ \t]*>[ \t>]*|[ \t]*>[ \t>]*+(?!\d))", re.MULTILINE)
 _TARGET = re.compile(r"\]\([^()\s]{0,300}\)")
+_CODE = re.compile(r"(?<=\d)`(?=\w)")
 _TAG = re.compile(r"</?(?:b|i|u|s|em|strong|mark|code|kbd|sub|sup|small|big|span|font|br)(?:\s[^<>]{0,200})?/?>")
 _BASE = 0x9E3779B97F4A7C15
 _INVERSE = pow(_BASE, -1, 1 << 64)
@@ -46,10 +48,12 @@ def _without_marks(text: str) -> str:
     if ">" in text:
         text = _QUOTE.sub("", text)
     if "](" in text:
-        text = _TARGET.sub("]", text)
-    if "*" in text:
-        text = _STAR.sub(r"\1", _STRONG.sub("", text))
-    return _UNDERSCORES.sub("", text) if "_" in text else text
+        text = _TARGET.sub("", text)
+    if "`" in text:
+        text = _CODE.sub("", text)
+    if "_" in text:
+        text = _UNDERSCORES.sub("", text)
+    return _STAR.sub(r"\1", _EMPHASIS.sub("", _STRONG.sub("", text))) if "*" in text else text
 
 
 def hash_words(words: Sequence[str]) -> Hashes:

@@ -114,14 +114,14 @@ def test_copies_of_a_text_count_once_in_telling_a_phrase() -> None:
 NUMBERS = re.compile(r"\d+")
 DRESSES = {
     "bold": lambda text: NUMBERS.sub(r"**\g<0>**", text),
-    "italic": lambda text: NUMBERS.sub(r"*\g<0>*", text),
+    "italic": lambda text: re.sub(r"(?<![*\d])\d+(?![*\d])", r"*\g<0>*", text),
     "bold italic": lambda text: NUMBERS.sub(r"***\g<0>***", text),
-    "underscores": lambda text: re.sub(r"(\d+)(?= |$)", r"__\1__", text),
+    "underscores": lambda text: re.sub(r"(?<!\S)(\d+)(?!\S)", r"__\1__", text),
     "code": lambda text: NUMBERS.sub(r"`\g<0>`", text),
     "link": lambda text: NUMBERS.sub(r"[\g<0>](https://example.org/a)", text),
     "tags": lambda text: NUMBERS.sub(r"<b>\g<0></b>", text),
     "all bold": lambda text: f"**{text}**",
-    "bold words": lambda text: re.sub(r"(\S+) (\S+)", r"**\1** \2", text),
+    "bold words": lambda text: re.sub(r"([^\W\d]+) ", r"**\1** ", text),
     "escaped": lambda text: text.replace("*", "\\*").replace("_", "\\_"),
     "quote": lambda text: "> " + "\n> ".join(text.split(" ", 2)),
 }
@@ -140,6 +140,7 @@ def test_marks_of_markdown_hide_no_question(dress: str) -> None:
     texts = {question: f"Before.\n\n{DRESSES[dress](question)}\n\nAfter." for question in questions}
     if dress == "quote":
         del texts["Who wrote Hamlet?"]  # a question of three words counts as a line only
+        del texts["Is 7 > 5 or 5 > 7?"]  # a quote that is cut before a sign is a quote in a quote
     assert set(verdicts(questions, texts)) == set(texts)
 
 
