@@ -87,7 +87,7 @@ def test_tidy_gives_equal_texts_one_form() -> None:
         "<b>" * 50_000 + LESSON + "</b>" * 50_000,
         "<table>" * 5_000 + LESSON,
         "<p>" * 100_000 + LESSON,
-        html("<div class=comment>" * 300 + "<p>word and word here. </p>" * 40_000 + "</div>" * 300),
+        html("<div class=comment>" * 300 + ("<p>" + "word " * 100) * 8_000 + "</div>" * 300),
         "<!--" * 50_000 + LESSON,
         html("<li>" * 20_000 + LESSON),
         "&" * 200_000 + LESSON,
