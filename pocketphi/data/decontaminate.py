@@ -67,7 +67,8 @@ class Questions:
         for number, values in enumerate(runs[RUN]):
             for value in values if len(values) >= MIN_RUNS else ():
                 self._holders[value].append(number)
-        self._needed = [max(MIN_RUNS, math.ceil(MOST * len(values))) for values in runs[RUN]]
+        # In a short question the last two words are more than a quarter of the runs.
+        self._needed = [max(MIN_RUNS, min(math.ceil(MOST * len(values)), len(values) - 2)) for values in runs[RUN]]
         self._lines = frozenset(lines - {()})
         self._whole = {length: _sorted(values) for length, values in sorted(whole.items())}
         self._runs = {length: _sorted(set().union(*found)) for length, found in runs.items()}
