@@ -33,6 +33,8 @@ from pocketphi.architecture import DecoderConfig, RopeConfig, expected_tensors
 VOCAB_SIZE, LENGTH, BATCH_SIZE = 8192, 256, 16
 LEARNING_RATE = 3e-4
 SIDES = ("pocketphi", "trainer")
+MAX_MEDIAN_GAP, MAX_GAP = 0.005, 0.1
+"""Nats between the losses of a step on both sides."""
 
 
 def main() -> None:
@@ -231,9 +233,11 @@ def trainer(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def check_same_work(pair: dict[str, dict[str, Any]]) -> None:
-    for step, (one, other) in enumerate(zip(*(pair[side]["losses"] for side in SIDES), strict=True)):
-        if abs(one - other) > 0.02:
-            raise SystemExit(f"error: at step {step + 1} the losses are {one} and {other}: this is not the same work")
+    """Losses agree to rounding; steep steps make more of that, so a few may differ more."""
+    gaps = [abs(one - other) for one, other in zip(*(pair[side]["losses"] for side in SIDES), strict=True)]
+    if statistics.median(gaps) > MAX_MEDIAN_GAP or max(gaps) > MAX_GAP:
+        told = f"by {statistics.median(gaps):.3g} in the median and {max(gaps):.3g} at most"
+        raise SystemExit(f"error: the losses differ {told}: this is not the same work")
 
 
 def summary(pairs: list[dict[str, Any]], options: argparse.Namespace) -> dict[str, Any]:

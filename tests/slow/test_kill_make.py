@@ -62,10 +62,11 @@ def wait_for_a_moment(
 ) -> bool:
     """Wait until it is time to kill, at a random time or at one in the middle of a random stage; False if the run ends
     before that."""
-    if moments.random() < 0.5:
+    waiting = sorted(name for name in reference.stage_seconds if not is_artifact(out / name))
+    if not waiting or moments.random() < 0.5:
         deadline = time.monotonic() + moments.random() * reference.seconds / 4
     else:
-        stage = moments.choice(sorted(name for name in reference.stage_seconds if not is_artifact(out / name)))
+        stage = moments.choice(waiting)
         while process.poll() is None and not (out / f"{stage}.partial").exists():
             time.sleep(0.002)
         deadline = time.monotonic() + moments.random() * reference.stage_seconds[stage]
