@@ -16,8 +16,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from pocketphi.architecture import DecoderConfig, RopeConfig
-from pocketphi.errors import UserError, shown
+from pocketphi.architecture import MAX_HEAD_DIM, DecoderConfig, RopeConfig
+from pocketphi.errors import UserError, reason_of, shown
 
 Count = Annotated[int, Field(ge=1, le=10**18)]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -103,9 +103,11 @@ class Model(Table):
 
     def decoder_config(self, vocab_size: int) -> DecoderConfig:
         """The same shape as the rest of the code knows it. Raises `UserError` if it makes no decoder."""
-        if self.hidden_size % self.num_attention_heads:
+        head_dim, rest = divmod(self.hidden_size, self.num_attention_heads)
+        if rest or head_dim % 2 or head_dim > MAX_HEAD_DIM:
             raise UserError(
-                f"`num_attention_heads` {self.num_attention_heads} does not divide `hidden_size` {self.hidden_size}"
+                f"`num_attention_heads` {self.num_attention_heads} does not divide `hidden_size` {self.hidden_size} "
+                f"into heads of an even width up to {MAX_HEAD_DIM}"
             )
         return DecoderConfig(
             model_type=self.model_type,
@@ -116,7 +118,7 @@ class Model(Table):
             num_attention_heads=self.num_attention_heads,
             num_key_value_heads=self.num_key_value_heads,
             rope=RopeConfig(
-                head_dim=self.hidden_size // self.num_attention_heads,
+                head_dim=head_dim,
                 rope_theta=self.rope_theta,
                 max_position_embeddings=self.max_position_embeddings,
                 original_max_position_embeddings=self.original_max_position_embeddings or self.max_position_embeddings,
@@ -304,9 +306,7 @@ def load_recipe(path: Path, overrides: Sequence[str] = (), folders: Sequence[Pat
         with path.open("rb") as file:
             tables = tomllib.load(file)
     except OSError as error:
-        raise UserError(
-            f"cannot read `{path}`: {(error.strerror or str(error)).lower()}", hint="check the path"
-        ) from error
+        raise UserError(f"cannot read `{path}`: {reason_of(error)}", hint="check the path") from error
     except (ValueError, RecursionError) as error:  # no UTF-8, no TOML, or thousands of digits or brackets
         raise UserError(f"{path}: not TOML that can be read: {shown(error)}") from None
     for override in overrides:

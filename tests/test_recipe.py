@@ -186,7 +186,12 @@ def test_any_value_anywhere_is_taken_or_refused_with_a_message(data: st.DataObje
         assert message.isprintable()
 
 
-NUMBERS = st.integers() | st.floats() | st.sampled_from([0, 1, -1, 1.0, 2**31, 2**63, 10**18, 10**400, 1 << 20_000])
+NUMBERS = (
+    st.integers()
+    | st.integers(-2, 20)
+    | st.floats()
+    | st.sampled_from([0, 1, -1, 1.0, 2**31, 2**63, 10**18, 10**400, 1 << 20_000])
+)
 
 
 def numbers_in(tables: dict[str, Any]) -> list[tuple[dict[str, Any], str]]:

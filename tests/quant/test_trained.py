@@ -77,12 +77,13 @@ def benchmark() -> ModuleType:
 
 
 def test_every_runtime_knows_the_facts_at_every_width(run: Path):
-    report = benchmark().measure(Namespace(runs=[run], questions=100, max_tokens=30, threads=1))
+    report = benchmark().measure(Namespace(runs=[run], unrounded=[run], questions=100, max_tokens=30, threads=1))
     assert {name: found["accuracy"] for name, found in report["accuracy"].items()} == {
         "checkpoint, torch": 1.0,
         "16 bits, engine": 1.0,
         "4 bits, engine": 1.0,
         "4 bits, torch": 1.0,
+        "16 bits, tuned without rounding, engine": 1.0,
     }
     assert all(found["same_text"] == 1.0 for found in report["torch and engine"].values())
     assert all(bar["met"] for bar in report["bars"])
