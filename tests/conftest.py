@@ -1,6 +1,7 @@
 """Models for every test that runs one: tiny random ones, and the real one that development installs."""
 
 import importlib.util
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,6 +13,10 @@ from pocketphi.formats.pocket import PocketFile, open_pocket
 from pocketphi.hub.convert import import_model
 from pocketphi.runtime.model import Model
 from tiny import write_tiny
+
+# Shells start background jobs with Ctrl-C ignored, children inherit that, and tests of Ctrl-C would wait for ever.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
