@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pocketphi.errors import UserError, shown
+from pocketphi.errors import UserError, reason_of, shown
 from pocketphi.locks import exclusive
 from pocketphi.manifest import (
     CHUNK_BYTES,
@@ -189,7 +189,7 @@ def open_artifact(path: Path, kind: str | None = None) -> Artifact:
             f"`{path}` holds no finished result: `{MANIFEST}` is missing", hint="run the stage that makes it"
         ) from None
     except OSError as error:
-        raise UserError(f"cannot read `{where}`: {(error.strerror or str(error)).lower()}", hint=again) from error
+        raise UserError(f"cannot read `{where}`: {reason_of(error)}", hint=again) from error
     except (ValueError, RecursionError) as error:
         raise UserError(f"`{where}` is damaged: {shown(error)}", hint=again) from None
     version = manifest.get("manifest_version") if isinstance(manifest, dict) else None
@@ -258,7 +258,7 @@ def read_verified(artifact: Artifact, name: str) -> bytes:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise UserError(f"cannot read `{path}`: {(error.strerror or str(error)).lower()}") from error
+        raise UserError(f"cannot read `{path}`: {reason_of(error)}") from error
     file = artifact.manifest["files"].get(name)
     if file is None or digest_of(data) != file["sha256"]:
         raise _changed(path)
@@ -369,7 +369,7 @@ def _cannot_write(out: Path, error: OSError) -> UserError:
     if error.errno in _FULL:
         return _disk_full(out)
     return UserError(
-        f"cannot write `{out}`: {(error.strerror or str(error)).lower()}",
+        f"cannot write `{out}`: {reason_of(error)}",
         hint="choose a place that you may write to",
     )
 

@@ -37,6 +37,11 @@ def shown(value: object, longest: int = 80) -> str:
     return text if text.isprintable() else text.encode("unicode_escape").decode("ascii")
 
 
+def reason_of(error: Exception) -> str:
+    """What the system says went wrong, without number and path, as it may end a message."""
+    return (getattr(error, "strerror", None) or str(error)).lower()
+
+
 def is_whole(value: object) -> bool:
     """Whether somebody without a type checker passed a whole number where one is due."""
     return isinstance(value, int) and not isinstance(value, bool)

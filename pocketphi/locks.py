@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from pocketphi.errors import UserError
+from pocketphi.errors import UserError, reason_of
 
 _SECONDS_BETWEEN_TRIES = 0.05
 
@@ -28,7 +28,7 @@ def exclusive(path: Path, refusal: str, *, wait_seconds: float = 0.0) -> Iterato
     try:
         descriptor = acquire(path, refuse)
     except OSError as error:
-        raise UserError(f"cannot write `{path}`: {(error.strerror or str(error)).lower()}") from error
+        raise UserError(f"cannot write `{path}`: {reason_of(error)}") from error
     try:
         yield descriptor
     finally:

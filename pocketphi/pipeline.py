@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pocketphi import isolated
 from pocketphi.artifact import Artifact, Progress, is_artifact, open_artifact
 from pocketphi.data.sources import keep_apart
-from pocketphi.errors import UserError
+from pocketphi.errors import UserError, reason_of
 from pocketphi.locks import exclusive
 from pocketphi.recipe import Dpo, Evaluate, PretrainPhase, Primer, Recipe, Sft, parse_recipe, settings_of
 from pocketphi.stages import Execute, Made, Outcome, Stage, View, run_stages
@@ -106,7 +106,7 @@ def _writing(out: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise UserError(
-            f"cannot write in `{out}`: {(error.strerror or str(error)).lower()}",
+            f"cannot write in `{out}`: {reason_of(error)}",
             hint="free some space, or choose another --out",
         ) from error
 

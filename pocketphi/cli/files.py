@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pocketphi.errors import UserError
+from pocketphi.errors import UserError, reason_of
 
 
 def read_text(path: Path) -> str:
@@ -17,8 +17,9 @@ def read_text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise UserError(f"cannot read `{path}`: {reason}", hint="give a text file that you may read") from error
+        raise UserError(
+            f"cannot read `{path}`: {reason_of(error)}", hint="give a text file that you may read"
+        ) from error
     except UnicodeDecodeError as error:
         raise UserError(
             f"`{path}` is not UTF-8: byte `0x{error.object[error.start]:02x}` at {error.start:,}",

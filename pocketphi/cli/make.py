@@ -10,7 +10,7 @@ import typer
 from pocketphi import isolated
 from pocketphi.cli.options import Group
 from pocketphi.cli.report import notice
-from pocketphi.errors import UsageError, UserError
+from pocketphi.errors import UsageError, UserError, reason_of
 
 if TYPE_CHECKING:
     from pocketphi.artifact import Artifact
@@ -158,7 +158,7 @@ def _make_one(name: str, function: Callable[..., None], argument: Mapping[str, A
         log.touch()
     except OSError as error:
         raise UserError(
-            f"cannot write `{out}`: {(error.strerror or str(error)).lower()}",
+            f"cannot write `{out}`: {reason_of(error)}",
             hint="choose a place that you may write to",
         ) from error
     try:

@@ -19,7 +19,7 @@ from typing import TextIO
 import typer
 
 from pocketphi.cli import INTERRUPTED
-from pocketphi.errors import UsageError, UserError
+from pocketphi.errors import UsageError, UserError, reason_of
 from pocketphi.serve.text import printable
 
 _QUOTED = re.compile(r"'([^']*)'")
@@ -79,7 +79,7 @@ def _explain(error: Exception) -> tuple[int, str, str | None]:
         return 1, "out of memory", "close other programs, or take a smaller model or `--context`"
     if isinstance(error, OSError) and error.errno in _SURROUNDINGS:
         place = f"`{error.filename}`: " if error.filename else ""
-        return 1, f"{place}{(error.strerror or str(error)).lower()}", _SURROUNDINGS[error.errno]
+        return 1, f"{place}{reason_of(error)}", _SURROUNDINGS[error.errno]
     return (
         1,
         f"this is a bug in pocketphi: {type(error).__name__}: {error}",

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from pocketphi.chat import Conversation, Message, Preference
-from pocketphi.errors import UserError, shown
+from pocketphi.errors import UserError, reason_of, shown
 
 Scalar = str | int | float | bool
 Tier = Literal["known_templates", "new_templates"]
@@ -130,7 +130,7 @@ def _read(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
                         raise TypeError("not an object")
                 yield where, row
     except OSError as error:
-        raise UserError(f"cannot read `{path}`: {(error.strerror or str(error)).lower()}") from error
+        raise UserError(f"cannot read `{path}`: {reason_of(error)}") from error
 
 
 class _line:  # noqa: N801 - reads as a statement

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal, cast
 
-from pocketphi.errors import UserError
+from pocketphi.errors import UserError, reason_of
 from pocketphi.recipe import Curate, settings_of
 
 MAX_PAGE_BYTES = 10_000_000
@@ -150,7 +150,7 @@ def _walk(folder: Path) -> Iterator[Path]:
 
 def _refuse(error: OSError) -> None:
     raise UserError(
-        f"cannot read the folder `{error.filename}`: {(error.strerror or str(error)).lower()}",
+        f"cannot read the folder `{error.filename}`: {reason_of(error)}",
         hint="make it readable, or name folders without it",
     ) from error
 

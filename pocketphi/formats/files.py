@@ -23,7 +23,7 @@ from typing import BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from pocketphi.errors import UserError, shown
+from pocketphi.errors import UserError, reason_of, shown
 from pocketphi.formats.limits import MAX_FILE_BYTES
 
 FETCH_AGAIN = "fetch or copy the file again: its parts do not add up"
@@ -165,14 +165,14 @@ def replace_file(path: Path) -> Iterator[BinaryIO]:
             scratch.unlink(missing_ok=True)
     except OSError as error:
         hint = _WRITING_HINTS.get(error.errno or 0, "choose another folder")
-        raise UserError(f"cannot write `{path}`: {_reason(error)}", hint=hint) from error
+        raise UserError(f"cannot write `{path}`: {reason_of(error)}", hint=hint) from error
 
 
 def cannot_open(path: Path, error: Exception) -> UserError:
     """`path` could not be opened or looked up because of `error`."""
     number = error.errno if isinstance(error, OSError) else None
     hint = _OPENING_HINTS.get(number or 0, "check the path, and the disk that it is on")
-    return UserError(f"cannot open `{shown(path, 300)}`: {_reason(error)}", hint=hint)
+    return UserError(f"cannot open `{shown(path, 300)}`: {reason_of(error)}", hint=hint)
 
 
 def _ask_for_huge_pages(view: mmap.mmap) -> None:
@@ -209,10 +209,6 @@ def _flush_folder(folder: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-
-
-def _reason(error: Exception) -> str:
-    return error.strerror.lower() if isinstance(error, OSError) and error.strerror else str(error)
 
 
 def _kind(mode: int) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pocketphi.errors import UsageError, UserError, shown
+from pocketphi.errors import UsageError, UserError, reason_of, shown
 
 DEFAULT_MODEL = "smollm2-135m"
 """The model that a chat opens when none is named."""
@@ -140,8 +140,7 @@ def find_path(name: str) -> Path | None:
         path = Path(name).expanduser()
         return path if path.exists() else None
     except (OSError, RuntimeError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise UserError(f"`{shown(name, 300)}` cannot be looked up: {reason.lower()}") from error
+        raise UserError(f"`{shown(name, 300)}` cannot be looked up: {reason_of(error)}") from error
 
 
 def missing_file(name: str) -> UserError:
@@ -227,7 +226,7 @@ def _on_this_machine(path: Path) -> Entry:
                 status = file.stat()
                 state.update(f"{file}\0{status.st_size}\0{status.st_mtime_ns}\n".encode(errors="surrogateescape"))
     except OSError as error:
-        raise UserError(f"`{shown(path, 300)}` cannot be read: {(error.strerror or str(error)).lower()}") from error
+        raise UserError(f"`{shown(path, 300)}` cannot be read: {reason_of(error)}") from error
     stem = path.name if path.is_dir() else path.stem
     safe = re.sub(r"[^A-Za-z0-9._@+-]+|\.\.+", "-", stem).strip(".@+-")[:150] or "model"
     name = check_name(f"{safe}-{state.hexdigest()[:8]}")

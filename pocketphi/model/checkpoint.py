@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from pocketphi.architecture import DecoderConfig
-from pocketphi.errors import UserError, shown
+from pocketphi.errors import UserError, reason_of, shown
 from pocketphi.formats.files import read_file, replace_file
 from pocketphi.formats.folder_source import open_folder_source
 from pocketphi.formats.limits import MAX_JSON_BYTES, MAX_TOKENIZER_BYTES
@@ -64,7 +64,7 @@ def save_checkpoint(
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"cannot write `{path}`: {(error.strerror or str(error)).lower()}") from error
+        raise UserError(f"cannot write `{path}`: {reason_of(error)}") from error
     for left in path.glob("model*.safetensors*"):  # of a save that was cut, perhaps into other shards
         left.unlink()
     _save_weights(model, path, dtype, max_shard_bytes)

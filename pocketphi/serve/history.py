@@ -12,6 +12,8 @@ from pathlib import Path
 
 from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 
+from pocketphi.errors import reason_of
+
 MAX_FILE_BYTES = 4 << 20
 MAX_ENTRY_CHARACTERS = 20_000
 """A pasted document is not worth finding with the arrow keys."""
@@ -43,7 +45,7 @@ def open_history(path: Path, warn: Callable[[str], None]) -> History:
             warn(f"no history: `{path}` belongs to another user")
             return InMemoryHistory()
     except OSError as error:
-        warn(f"no history: cannot write `{path}`: {(error.strerror or str(error)).lower()}")
+        warn(f"no history: cannot write `{path}`: {reason_of(error)}")
         return InMemoryHistory()
     return PromptHistory(str(path))
 

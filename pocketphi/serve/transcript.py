@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pocketphi.chat import Message
-from pocketphi.errors import UserError
+from pocketphi.errors import UserError, reason_of
 
 FORMAT = "pocketphi conversation 1"
 MAX_FILE_BYTES = 64 << 20
@@ -60,7 +60,7 @@ def load(path: Path) -> Transcript:
             raise UserError(f"`{path}` has {size:,} bytes; a conversation has at most {MAX_FILE_BYTES:,}")
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise UserError(f"cannot read `{path}`: {_reason(error)}") from error
+        raise UserError(f"cannot read `{path}`: {reason_of(error)}") from error
     except (ValueError, RecursionError) as error:
         raise UserError(f"`{path}` is not a saved conversation: not JSON in UTF-8") from error
     return Transcript(
@@ -147,8 +147,4 @@ def write_whole(path: Path, text: str, *, replace: bool) -> None:
     except FileExistsError as error:
         raise UserError(f"`{path}` exists", hint="choose another name, or delete it first") from error
     except OSError as error:
-        raise UserError(f"cannot write `{path}`: {_reason(error)}", hint="choose another folder") from error
-
-
-def _reason(error: OSError) -> str:
-    return (error.strerror or str(error)).lower()
+        raise UserError(f"cannot write `{path}`: {reason_of(error)}", hint="choose another folder") from error
