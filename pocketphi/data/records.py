@@ -36,8 +36,8 @@ class Question:
     id: str
     topic: str
     tier: Tier
-    """`known_templates`: new numbers and names in sentences that training has seen; `new_templates`: the sentences
-    are new too."""
+    """`known_templates`: numbers, names or combinations that training has not seen, in sentences that it has;
+    `new_templates`: the sentences are new too."""
     question: str
     answer: str
     """What the last line of a right answer says after `Answer:`."""
