@@ -167,11 +167,11 @@ def stages_of(recipe: Recipe) -> tuple[Stage, ...]:
         )
 
     def evaluation(of: str, form: Form) -> None:
-        if recipe.primer is not None:
-            read, label = ((), f"evaluate.{of}") if of in BASELINES else ((of,), "evaluate")
-            settings = {**settings_of(recipe.evaluate), "form": form}
-            run = partial(_evaluate, recipe.evaluate, of, form, label)
-            add(EVALUATION + of, (*read, "primer"), run, lambda: settings, label=label, seed=None)
+        read, label = ((), f"evaluate.{of}") if of in BASELINES else ((of,), "evaluate")
+        settings = {**settings_of(recipe.evaluate), "form": form}
+        run = partial(_evaluate, recipe.evaluate, of, form, label)
+        held_out = ("shards", "tokenizer") if recipe.primer is None else ("primer",)
+        add(EVALUATION + of, (*read, *held_out), run, lambda: settings, label=label, seed=None)
 
     primer = () if recipe.primer is None else ("primer",)
     if recipe.primer is not None:
@@ -205,7 +205,7 @@ def stages_of(recipe: Recipe) -> tuple[Stage, ...]:
         label="quantize",
     )
     evaluation("model", "document" if recipe.sft is None else "chat")
-    for baseline in BASELINES:
+    for baseline in BASELINES if recipe.primer is not None else ():
         evaluation(baseline, "chat")
     # What the page shows and no stage before it has.
     shown = {key: settings_of(recipe)[key] for key in ("name", "cluster")}
@@ -309,6 +309,13 @@ def _evaluate(table: Evaluate, of: str, form: Form, stage: str, made: Made, out:
     from pocketphi.data.records import read_documents, read_questions
     from pocketphi.eval.questions import evaluate
 
+    if "primer" not in made:
+        held_out = _held_out(made["shards"], made["tokenizer"], table.num_lessons)
+        parents = (made[of], made["shards"], made["tokenizer"])
+        with open_backend(made[of]) as backend:
+            return evaluate(
+                table, backend, (), out, parents=parents, progress=progress, form=form, lessons=held_out, stage=stage
+            )
     primer = made["primer"]
     measured = made.get(of)
     lessons = (document.text for document in read_documents(primer.path / "heldout_lessons.jsonl"))
@@ -324,6 +331,20 @@ def _evaluate(table: Evaluate, of: str, form: Form, stage: str, made: Made, out:
             lessons=() if of == FREQUENT else lessons,
             stage=stage,
         )
+
+
+def _held_out(shards: Artifact, tokenizer: Artifact, most: int) -> list[str]:
+    """Texts of the validation part, from all over it; none where the corpus was too small to hold one out."""
+    from pocketphi.data.pack import VALIDATION, open_shard
+    from pocketphi.tokenizer.train import load_tokenizer
+
+    if VALIDATION not in shards.summary["parts"]:
+        return []
+    shard, decoder = open_shard(shards, VALIDATION), load_tokenizer(tokenizer)
+    count = min(most, shard.num_documents)
+    chosen = (index * shard.num_documents // count for index in range(count))
+    # The last id is the end of text.
+    return [decoder.decode(shard.document(index)[:-1].tolist()) for index in chosen]
 
 
 @contextmanager

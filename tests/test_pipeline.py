@@ -1,7 +1,9 @@
 """The stages of a recipe: which there are, what they read, and one of them for real."""
 
 import json
+import math
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -13,12 +15,16 @@ from typing import Any
 import pytest
 
 from pocketphi.artifact import is_artifact, open_artifact
-from pocketphi.cli.watch import duration, figures
+from pocketphi.cli.watch import duration, figures, headline
+from pocketphi.data.pack import open_shard
 from pocketphi.errors import UserError
 from pocketphi.locks import exclusive
-from pocketphi.pipeline import RECIPE, VERBS, make, stages_named, stages_of
+from pocketphi.pipeline import RECIPE, VERBS, make, open_backend, stages_named, stages_of
 from pocketphi.recipe import Recipe, load_recipe, parse_recipe, settings_of
+from pocketphi.runtime.backend import ScoreRequest
+from pocketphi.tokenizer.train import load_tokenizer
 from test_stages import Watch
+from train.samples import document
 
 FAST = Path(__file__).parent / "fast.toml"
 
@@ -58,10 +64,48 @@ def test_a_recipe_without_phase_2_and_dpo_has_fewer_stages():
     assert read["model"] == ("sft", "corpus")
 
 
-def test_own_pages_alone_make_a_base_model_and_nothing_to_ask_it(tmp_path: Path):
+def test_own_pages_alone_make_a_base_model_that_reads_held_out_pages(tmp_path: Path):
     phase1 = settings_of(load_recipe(FAST))["pretrain"]["phase1"]
     recipe = changed(primer=None, sft=None, dpo=None, pretrain={"phase1": phase1}, folders=[str(tmp_path)])
-    assert list(parents(recipe)) == ["corpus", "tokenizer", "shards", "phase1", "model", "report"]
+    read = parents(recipe)
+    names = ["corpus", "tokenizer", "shards", "phase1", "evaluation-phase1", "model", "evaluation-model", "report"]
+    assert list(read) == names
+    assert read["evaluation-model"] == ("model", "shards", "tokenizer")
+
+
+@pytest.mark.timeout(240)
+def test_own_pages_alone_are_measured_by_what_held_out_documents_cost(tmp_path: Path):
+    chance = random.Random(1)
+    pages = tmp_path / "pages"
+    pages.mkdir()
+    for number in range(12):
+        (pages / f"{number}.txt").write_text(document(number, chance).text)
+    phase1 = {**settings_of(load_recipe(FAST))["pretrain"]["phase1"], "max_tokens": 4096, "batch_size": 4}
+    recipe = changed(
+        primer=None, sft=None, dpo=None, pretrain={"phase1": phase1}, folders=[str(pages)], curate={"filter": False},
+        tokenizer={"vocab_size": 320},
+    )  # fmt: skip
+    outcomes = {each.stage: each.artifact for each in make(recipe, tmp_path / "run", view=Watch())}
+    tokenizer = load_tokenizer(outcomes["tokenizer"])
+    shard = open_shard(outcomes["shards"], "validation")
+    assert shard.num_documents == 1, "a small corpus spares one document"
+    text = tokenizer.decode(shard.document(0)[:-1].tolist())
+    for of in ("phase1", "model"):
+        found = outcomes[f"evaluation-{of}"]
+        with open_backend(outcomes[of]) as backend:
+            head, _, rest = text.partition(" ")
+            [direct] = backend.score([ScoreRequest(context=head, continuation=" " + rest)])
+        assert found.summary["perplexity"] == pytest.approx(math.exp(-direct.logprob / direct.num_tokens))
+        bits = -direct.logprob / math.log(2) / len((" " + rest).encode())
+        assert found.summary["bits_per_byte"] == pytest.approx(bits)
+        assert "accuracy" not in found.summary
+        assert "perplexity" in headline(found)
+    page = (tmp_path / "run" / "report" / "report.html").read_text()
+    shown = outcomes["evaluation-model"].summary
+    assert f"{shown['perplexity']:.3g}" in page
+    assert f"{shown['bits_per_byte']:.3f}" in page
+    assert {"perplexity", "squeezed"} <= set(outcomes["report"].summary["sections"])
+    assert "Prediction" in page
 
 
 def test_the_report_is_made_again_when_what_only_it_shows_is_changed():

@@ -34,7 +34,9 @@ _HEADLINES: Mapping[str, Mapping[str, str]] = {
         "known templates": "accuracy_known_templates",
         "new templates": "accuracy_new_templates",
         "bits per byte": "bits_per_byte",
+        "perplexity": "perplexity",
         "ended": "ended_fraction",
+        "documents": "documents",
     },
     "model": {"bits per weight": "bits_per_weight", "bytes": "bytes"},
 }

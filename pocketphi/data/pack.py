@@ -64,7 +64,7 @@ def pack(
 
     Args:
         primer: its `heldout_lessons.jsonl` is the validation text. Without one, the documents of the corpus whose
-            id hashes so are held out, one in 200.
+            id hashes so are held out, one in 200, and one at least where a part can spare it.
         seed: recorded only; nothing here is drawn.
 
     Raises:
@@ -85,12 +85,13 @@ def pack(
                 done += len(document.text)
                 progress(done, max(done, total), {})
 
+        spared = _choose_held_out(sources.values()) if held_out is None else set()
         validation: list[Document] = [] if held_out is None else list(read_documents(held_out))
         parts: dict[str, dict[str, int]] = {}
         for name, path in sources.items():
             documents: Iterable[Document] = counted(path)
             if held_out is None:
-                documents = _hold_out(documents, validation)
+                documents = _hold_out(documents, spared, validation)
             parts[name] = write_shard(draft.path, name, (document.text for document in documents), encoder)
         if not any(part["documents"] for part in parts.values()):
             raise UserError(f"`{corpus.path}` has no documents", hint="see in its manifest what the filters dropped")
@@ -149,10 +150,25 @@ def _dtype(tokenizer: Tokenizer) -> np.dtype[Any]:
     return np.dtype("<u2" if tokenizer.vocab_size <= 1 << 16 else "<u4")
 
 
-def _hold_out(documents: Iterable[Document], validation: list[Document]) -> Iterator[Document]:
+def _choose_held_out(paths: Iterable[Path]) -> set[str]:
+    """Ids of the documents whose digest says so; if none does, the lowest digest of a part that keeps another."""
+    chosen: set[str] = set()
+    lowest: list[tuple[int, str]] = []
+    for path in paths:
+        numbers = {document.id: _number(document.id) for document in read_documents(path)}
+        chosen.update(name for name, number in numbers.items() if number % HELD_OUT_ONE_IN == 0)
+        if len(numbers) > 1:
+            lowest.append(min((number, name) for name, number in numbers.items()))
+    return chosen or {name for _, name in sorted(lowest)[:1]}
+
+
+def _number(name: str) -> int:
+    return int.from_bytes(hashlib.sha256(name.encode("utf-8", "replace")).digest()[:8], "little")
+
+
+def _hold_out(documents: Iterable[Document], spared: set[str], validation: list[Document]) -> Iterator[Document]:
     for document in documents:
-        digest = hashlib.sha256(document.id.encode("utf-8", "replace")).digest()
-        if int.from_bytes(digest[:8], "little") % HELD_OUT_ONE_IN == 0:
+        if document.id in spared:
             validation.append(document)
         else:
             yield document

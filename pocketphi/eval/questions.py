@@ -114,27 +114,28 @@ def evaluate(
     parents: Sequence[Artifact],
     progress: Progress = no_progress,
     form: Form = "chat",
-    lessons: Iterable[str] = (),
+    lessons: Iterable[str] | None = None,
     stage: str = "evaluate",
 ) -> Artifact:
     """Measure a model and publish an `evaluation`.
 
     Args:
         questions: held-out ones; of each tier at most `table.num_questions` are asked, the same ones every time.
+            There may be none where lessons are given.
         parents: what is measured, and where the questions are from.
         progress: in requests; its figures hold the accuracy so far.
         form: `chat` asks in the backend's chat form, `document` as lessons are written.
         lessons: texts that the model has not seen, of which `table.num_lessons` are read, if the backend gives
-            log probabilities.
+            log probabilities and they have two words. If none is left and nothing is asked, there are no figures.
 
     Raises:
-        UserError: there is nothing to ask, a prompt does not fit in the backend's context, or `out` cannot be
-            written.
+        UserError: there are neither questions nor lessons, a prompt does not fit in the backend's context, or `out`
+            cannot be written.
     """
     asked = choose(questions, table.num_questions)
-    if not asked:
-        raise UserError("there are no held-out questions", hint="make the primer again, or give questions")
-    read = list(islice(lessons, table.num_lessons)) if backend.capabilities.logprobs else []
+    if not asked and lessons is None:
+        raise UserError("there are no held-out questions", hint="make the primer again, or give questions or lessons")
+    read = _readable(backend, islice(lessons or (), table.num_lessons))
     settings = {**settings_of(table), "form": form}
     with publish(out, kind="evaluation", stage=stage, settings=settings, parents=parents) as draft:
         total = len(asked) + len(read)
@@ -144,16 +145,19 @@ def evaluate(
             samples += ask(backend, asked[begin : begin + _AT_ONCE], form=form, max_tokens=table.max_new_tokens)
             right = sum(sample.is_correct for sample in samples)
             progress(len(samples), total, {"accuracy": right / len(samples)})
-        draft.measured["tokens_per_second"] = sum(sample.num_tokens for sample in samples) / (
-            time.perf_counter() - started
-        )
+        if samples:
+            seconds = time.perf_counter() - started
+            draft.measured["tokens_per_second"] = sum(sample.num_tokens for sample in samples) / seconds
         cost = lesson_cost(backend, read) if read else None
         results = summarise(samples, cost)
         write_samples(draft.path / "samples.jsonl", samples)
         text = json.dumps({"form": form, **results}, indent=1, sort_keys=True, ensure_ascii=False)
         (draft.path / "results.json").write_text(text + "\n", encoding="utf-8")
         draft.summary.update(form=form, **results["figures"])
-        progress(total, total, {"accuracy": results["figures"]["accuracy"]})
+        if not samples:
+            draft.summary["documents"] = 0 if cost is None else cost.num_documents
+        names = ("accuracy",) if samples else ("bits_per_byte",)
+        progress(total, total, {name: value for name, value in results["figures"].items() if name in names})
     return open_artifact(out, "evaluation")
 
 
@@ -209,20 +213,22 @@ def summarise(samples: Sequence[Sample], cost: LessonCost | None) -> dict[str, A
     """The figures of an evaluation, as `results.json` holds them."""
     tiers = sorted({sample.tier for sample in samples})
     of_tier = {tier: [sample for sample in samples if sample.tier == tier] for tier in tiers}
-    whole = score(samples)
-    figures = {
-        "accuracy": whole.accuracy,
-        "standard_error": whole.standard_error,
-        "ended_fraction": sum(sample.ended for sample in samples) / len(samples),
-        "answered_fraction": sum(sample.answer is not None for sample in samples) / len(samples),
-        "tokens_per_answer": sum(sample.num_tokens for sample in samples) / len(samples),
-        **{f"accuracy_{tier}": score(of_tier[tier]).accuracy for tier in tiers},
-    }
+    whole = score(samples) if samples else None
+    figures: dict[str, float] = {}
+    if whole is not None:
+        figures = {
+            "accuracy": whole.accuracy,
+            "standard_error": whole.standard_error,
+            "ended_fraction": sum(sample.ended for sample in samples) / len(samples),
+            "answered_fraction": sum(sample.answer is not None for sample in samples) / len(samples),
+            "tokens_per_answer": sum(sample.num_tokens for sample in samples) / len(samples),
+            **{f"accuracy_{tier}": score(of_tier[tier]).accuracy for tier in tiers},
+        }
     if cost is not None:
         figures.update(bits_per_byte=cost.bits_per_byte, perplexity=cost.perplexity)
     return {
         "figures": figures,
-        "all": whole.to_json(),
+        "all": None if whole is None else whole.to_json(),
         "tiers": {tier: score(of_tier[tier]).to_json() for tier in tiers},
         "topics": {tier: _by_topic(of_tier[tier]) for tier in tiers},
         "lessons": None if cost is None else asdict(cost),
@@ -246,7 +252,8 @@ def read_samples(evaluation: Artifact) -> list[Sample]:
     """Every verdict of a finished evaluation. Raises `UserError` at a damaged line."""
     path = evaluation.path / "samples.jsonl"
     samples = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").rstrip("\n").split("\n"), 1):
+    text = path.read_text(encoding="utf-8").rstrip("\n")
+    for number, line in enumerate(text.split("\n") if text else [], 1):
         try:
             row = json.loads(line)
             del row["ended"]
@@ -281,6 +288,14 @@ def _judge(question: Question, result: GenerateResult, form: Form) -> Sample:
         stop_reason=result.stop_reason.value,
         num_tokens=result.num_tokens,
     )
+
+
+def _readable(backend: Backend, texts: Iterable[str]) -> list[str]:
+    """Those that have something to score; none if the backend scores nothing."""
+    if not backend.capabilities.logprobs:
+        return []
+    room = backend.capabilities.max_context - 1
+    return [text for text in texts if any(_parts(text, room))]
 
 
 def _parts(text: str, room: int) -> Iterable[tuple[str, str]]:

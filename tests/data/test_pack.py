@@ -253,3 +253,11 @@ def test_damaged_documents_name_their_line(made: dict[str, Artifact], tmp_path: 
     tokenizer = write_tokenizer(tmp_path / "tokenizer")
     with pytest.raises(UserError, match=r"web.jsonl, line 2"):
         pack(open_artifact(tmp_path / "corpus"), None, tokenizer, tmp_path / "shards", seed=1)
+
+
+@pytest.mark.parametrize(("count", "held_out"), [(1, 0), (2, 1), (12, 1)])
+def test_a_small_corpus_spares_one_document_where_it_can(tmp_path: Path, count: int, held_out: int) -> None:
+    corpus, tokenizer = write_corpus(tmp_path / "corpus", web=count), write_tokenizer(tmp_path / "tokenizer")
+    parts = pack(corpus, None, tokenizer, tmp_path / "shards", seed=1).summary["parts"]
+    assert parts["web"]["documents"] == count - held_out
+    assert parts.get("validation", {"documents": 0})["documents"] == held_out

@@ -135,6 +135,24 @@ def test_nothing_to_ask_is_an_error(tmp_path: Path):
     assert not (tmp_path / "evaluation").exists()
 
 
+def test_lessons_alone_are_measured_without_questions(tmp_path: Path):
+    lessons = ["one two three", "alone", "four five six seven"]
+    found = evaluate(TABLE, Adder(), (), tmp_path / "evaluation", parents=(), lessons=lessons)
+    cost = lesson_cost(Adder(), [lessons[0], lessons[2]])
+    assert found.summary["bits_per_byte"] == cost.bits_per_byte
+    assert found.summary["perplexity"] == cost.perplexity
+    assert found.summary["documents"] == 2
+    assert not any("accuracy" in name for name in found.summary)
+    assert read_samples(found) == []
+    assert "tokens_per_second" not in found.manifest["measured"]
+
+
+@pytest.mark.parametrize("lessons", [[], ["alone"]])
+def test_lessons_with_nothing_to_read_leave_no_figures(tmp_path: Path, lessons: list[str]):
+    found = evaluate(TABLE, Adder(), (), tmp_path / "evaluation", parents=(), lessons=lessons)
+    assert found.summary == {"form": "chat", "documents": 0}
+
+
 def test_a_damaged_sample_names_its_line(tmp_path: Path):
     found = evaluate(TABLE, Adder(), QUESTIONS, tmp_path / "evaluation", parents=())
     path = found.path / "samples.jsonl"

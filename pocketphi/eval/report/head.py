@@ -48,13 +48,17 @@ def _outdated(run: Run) -> Child:
 
 
 def _lead(measured: Evaluation | None) -> Child:
+    if measured is not None and not measured.tiers and "perplexity" in measured.figures:
+        perplexity = f"{measured.figures['perplexity']:.3g}"
+        told: list[Child] = ["It reads held-out documents of its corpus with a perplexity of ", tag("b", perplexity)]
+        return tag("p", told, " a token.", class_="lead")
     if measured is None or not measured.tiers:
         return tag("p", "Nothing has been measured on it yet.", class_="lead")
     parts = [
         [tag("b", percent(score.accuracy)), f" of questions told in {TIERS.get(tier, tier)}"]
         for tier, score in _in_order(measured)
     ]
-    told: list[Child] = ["It answers ", parts[0]]
+    told = ["It answers ", parts[0]]
     if len(parts) > 1:
         told += [", and ", parts[1]]
     return tag(
@@ -81,6 +85,9 @@ def _cards(run: Run, measured: Evaluation | None) -> Child:
                     f"± {100 * score.standard_error:.1f}, of {score.count:,} questions",
                 )
             )
+        if not measured.tiers and (bits := measured.figures.get("bits_per_byte")) is not None:
+            documents = f"{measured.lessons.get('num_documents', 0):,.0f} held-out documents"
+            cards.append(("bits per byte", f"{bits:.3f}", f"of {documents}"))
         if speed := answer_speed(measured):
             cards.append(("tokens a second", count(speed), "while answering, in batches"))
         if (ended := measured.figures.get("ended_fraction")) is not None:

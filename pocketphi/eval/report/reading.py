@@ -64,6 +64,8 @@ class Evaluation:
     """Tier -> topic -> score."""
     figures: Mapping[str, float]
     """`ended_fraction`, `perplexity`, `bits_per_byte`, ..."""
+    lessons: Mapping[str, float]
+    """What held-out text cost: `bits_per_byte` and its `standard_error`, `num_documents`, ..."""
     measured: Mapping[str, float]
     """Seconds and rates."""
     samples: Sequence[Sample]
@@ -202,6 +204,7 @@ def read_evaluation(artifact: Artifact, notes: list[str]) -> Evaluation | None:
         tiers=_scores(mapping(results.get("tiers"))),
         topics={tier: _scores(mapping(value)) for tier, value in topics.items()},
         figures=numbers(results.get("figures")),
+        lessons=numbers(results.get("lessons")),
         measured=numbers(artifact.manifest.get("measured")),
         samples=_samples(artifact.path / "samples.jsonl", notes),
     )

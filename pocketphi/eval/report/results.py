@@ -1,4 +1,7 @@
-"""What the model can do: accuracy after every stage and by topic, in both tiers, beside the baselines."""
+"""What the model can do: accuracy after every stage and by topic, in both tiers, beside the baselines.
+
+A run without questions, on own pages alone, shows what held-out documents cost instead.
+"""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -10,6 +13,7 @@ from pocketphi.eval.report.page import Section, folded, table
 from pocketphi.eval.report.pictures import figure
 from pocketphi.eval.report.reading import TIERS, Evaluation, Run, Score
 from pocketphi.eval.report.scores import Column, Scores, said, stages, topics
+from pocketphi.eval.report.svg import Bar, Segment, bars
 from pocketphi.eval.report.training import COLOUR, SHORT
 from pocketphi.eval.report.units import percent
 
@@ -18,7 +22,7 @@ def accuracy_section(run: Run) -> Section | None:
     """By stage and by topic, both tiers, with standard errors and baselines."""
     staged = [value for value in run.evaluations.values() if not value.is_baseline and value.tiers]
     if not staged:
-        return None
+        return _cost_section(run)
     tiers = [tier for tier in TIERS if any(tier in value.tiers for value in staged)]
     tiers += sorted({tier for value in staged for tier in value.tiers} - set(tiers))
     columns = [Column(name=_short(run, value), colour=f"f{COLOUR.get(value.name, '6')}") for value in staged]
@@ -45,6 +49,42 @@ def accuracy_section(run: Run) -> Section | None:
         folded("The numbers", _table(staged, columns, tiers, baselines)),
     ]
     return Section(anchor="accuracy", title="What it can do", content=content)
+
+
+def _cost_section(run: Run) -> Section | None:
+    """Bits per byte after every stage."""
+    staged = [value for value in run.evaluations.values() if not value.is_baseline and "bits_per_byte" in value.lessons]
+    if not staged:
+        return None
+    rows: list[Bar] = []
+    numbers: list[list[Child]] = []
+    for value in staged:
+        name, bits, error = _short(run, value), value.lessons["bits_per_byte"], value.lessons.get("standard_error", 0.0)
+        bar = Segment(value=bits, colour=f"f{COLOUR.get(value.name, '6')}")
+        rows.append(Bar(label=name, segments=[bar], note=f"{bits:.3f} ± {error:.3f}", error=2 * error))
+        perplexity = _figure(value, "perplexity", lambda v: f"{v:.3g}")
+        documents = f"{value.lessons.get('num_documents', 0):,.0f}"
+        numbers.append([name, f"{bits:.3f} ± {error:.3f}", perplexity, documents])
+    told = ", ".join(f"{row.label} {row.note}" for row in rows)
+    content: list[Child] = [
+        tag(
+            "p",
+            "Held-out documents of the corpus, which no phase read: bits that the model needs for a byte of them, "
+            "lower is better. There are no questions to ask without a primer.",
+        ),
+        figure(
+            lambda width: bars(rows, width),
+            f"Bits per byte of held-out text after every stage: {told}.",
+            "Error bars reach two standard errors, from the spread over documents.",
+        ),
+        folded(
+            "The numbers",
+            table(
+                ["stage", "bits per byte", "perplexity", "documents"], numbers, "The cost of held-out text", range(1, 4)
+            ),
+        ),
+    ]
+    return Section(anchor="perplexity", title="How well it predicts", content=content)
 
 
 def _short(run: Run, value: Evaluation) -> str:

@@ -51,7 +51,7 @@ def squeezed_section(run: Run) -> Section | None:
                 f"model, the engine the {packed} file.",
             ),
         ]
-    content += _accuracy(found)
+    content += _accuracy(found) or _cost(found)
     if not any(content):
         content = [note(f"There is a {packed} file, but nothing was measured on it.")]
     return Section(anchor="squeezed", title=f"16 bits against {packed_bits(run) or 'fewer'}", content=content)
@@ -109,6 +109,26 @@ def _accuracy(found: Sequence[tuple[str, Evaluation, str]]) -> list[Child]:
         ["Error bars reach two standard errors. ", _paired(found[1][0], *(value for _, value, _ in found))],
     )
     return [tag("h3", "Accuracy"), drawn]
+
+
+def _cost(found: Sequence[tuple[str, Evaluation, str]]) -> list[Child]:
+    """Where nothing was asked: what held-out text costs."""
+    costs = [(name, value.lessons["bits_per_byte"], colour) for name, value, colour in found if _costed(value)]
+    if len(costs) < 2:
+        return []
+    told = ", ".join(f"{name} {bits:.3f}" for name, bits, _ in costs)
+    rows = [_bar(name, bits, f"{bits:.3f} bits a byte", colour) for name, bits, colour in costs]
+    more = costs[1][1] - costs[0][1]
+    drawn = _figure(
+        rows,
+        f"Bits per byte of held-out text: {told}.",
+        f"On the same documents, rounding costs {more:+.4f} bits a byte; lower is better.",
+    )
+    return [tag("h3", "Prediction"), drawn]
+
+
+def _costed(value: Evaluation) -> bool:
+    return not value.tiers and "bits_per_byte" in value.lessons
 
 
 def _paired(packed: str, before: Evaluation, after: Evaluation) -> str:
