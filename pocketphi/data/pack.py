@@ -155,10 +155,14 @@ def _choose_held_out(paths: Iterable[Path]) -> set[str]:
     chosen: set[str] = set()
     lowest: list[tuple[int, str]] = []
     for path in paths:
-        numbers = {document.id: _number(document.id) for document in read_documents(path)}
-        chosen.update(name for name, number in numbers.items() if number % HELD_OUT_ONE_IN == 0)
-        if len(numbers) > 1:
-            lowest.append(min((number, name) for name, number in numbers.items()))
+        count, least = 0, None
+        for document in read_documents(path):
+            count, found = count + 1, (_number(document.id), document.id)
+            least = found if least is None else min(least, found)
+            if found[0] % HELD_OUT_ONE_IN == 0:
+                chosen.add(document.id)
+        if least is not None and count > 1:
+            lowest.append(least)
     return chosen or {name for _, name in sorted(lowest)[:1]}
 
 
