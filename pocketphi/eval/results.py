@@ -138,8 +138,8 @@ def read_items(folder: Path, task: str) -> Iterator[Item]:
     for number, line in enumerate(lines, 1):
         try:
             row = json.loads(line)
-            lists = {key: tuple(row.pop(key)) for key in ("choices", "logprobs", "probabilities")}
-            yield Item(**row, **lists)
+            row.update({key: tuple(row[key]) for key in ("choices", "logprobs", "probabilities")})
+            yield Item(**row)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise UserError(f"{path}, line {number}: {shown(error)}", hint="evaluate the model again") from None
 
