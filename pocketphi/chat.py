@@ -71,6 +71,8 @@ class ChatTemplate:
     """Control tokens that end an answer. Generation stops at each of them that the vocabulary has."""
     write: Callable[[Sequence[Message], bool], list[Segment]]
     """(messages, add_generation_prompt) to segments; call `render` instead."""
+    before_answer: str = ""
+    """What stands between the opening of an assistant turn and its text, for which the text loses its own space."""
 
 
 def render(template: ChatTemplate, messages: Sequence[Message], *, add_generation_prompt: bool = True) -> list[Segment]:
@@ -87,6 +89,23 @@ def render(template: ChatTemplate, messages: Sequence[Message], *, add_generatio
     if not messages:
         raise UserError("the conversation has no messages", hint="give at least one user message")
     return template.write(messages, add_generation_prompt)
+
+
+def render_open(template: ChatTemplate, messages: Sequence[Message]) -> list[Segment]:
+    """Write messages so that the assistant goes on: in a new turn, or within the last message if that is its own.
+
+    A begun turn is written as `render` writes a whole one, up to the end of its text.
+
+    Raises:
+        UserError: as `render`; a begun turn needs a message before it.
+    """
+    if not messages or messages[-1].role != "assistant":
+        return render(template, messages)
+    text = messages[-1].content
+    if template.before_answer:
+        text = text.lstrip()
+    opening = render(template, messages[:-1])
+    return [*opening, template.before_answer + text] if text else opening
 
 
 def template_by_name(name: str) -> ChatTemplate:
@@ -234,7 +253,7 @@ TEMPLATES: dict[str, ChatTemplate] = {
         ChatTemplate("phi-3-april", _PHI3_END, _phi3_april),
         ChatTemplate("chatml", _CHATML_END, _chatml),
         ChatTemplate("smollm2", _CHATML_END, _smollm2),
-        ChatTemplate("llama-2", ("</s>",), _llama2),
+        ChatTemplate("llama-2", ("</s>",), _llama2, before_answer=" "),
     )
 }
 """Built-in templates by name: `phi-3` (mini and medium since June 2024), `phi-3.5` (skips an empty

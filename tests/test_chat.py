@@ -17,6 +17,7 @@ from pocketphi.chat import (
     Special,
     match_template,
     render,
+    render_open,
     template_by_name,
     template_digest,
 )
@@ -75,6 +76,28 @@ def test_built_ins_write_what_the_originals_write(name: str, original: str, add_
             bos_token="<s>",
             eos_token=EOS.get(name),
         )
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_a_begun_answer_is_a_whole_one_up_to_the_end_of_its_text(name: str):
+    for messages in conversations():
+        if messages[-1].role != "assistant" or (name == "phi-3-april" and messages[0].role == "system"):
+            continue
+        *before, answer = messages
+        segments = render_open(TEMPLATES[name], [*before, Message("assistant", answer.content + "word")])
+        begun = "".join(part.name if isinstance(part, Special) else part for part in segments)
+        rest = Message("assistant", answer.content + "word and more")
+        assert begun.endswith("word")
+        assert text_of([*before, rest], name, add_generation_prompt=False).startswith(begun + " and more")
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_an_answer_not_begun_is_opened(name: str):
+    asked = [Message("user", "what?")]
+    assert render_open(TEMPLATES[name], asked) == render(TEMPLATES[name], asked)
+    assert render_open(TEMPLATES[name], [*asked, Message("assistant", "")]) == render(TEMPLATES[name], asked)
+    with pytest.raises(UserError, match="no messages"):
+        render_open(TEMPLATES[name], [Message("assistant", "I")])
 
 
 @pytest.mark.parametrize(("name", "original"), [(name, text) for name, texts in PUBLISHED.items() for text in texts])

@@ -67,11 +67,17 @@ class MostFrequentAnswer:
     def score(self, requests: Sequence[ScoreRequest]) -> list[ScoreResult]:  # noqa: ARG002 - the protocol's name
         raise UserError("the most frequent answer has no probability")
 
+    def length(self, request: ScoreRequest | GenerateRequest) -> int | None:  # noqa: ARG002 - the protocol's name
+        return None
+
     def generate(self, requests: Sequence[GenerateRequest]) -> list[GenerateResult]:
         return [self._answer(request.prompt) for request in requests]
 
     def _answer(self, prompt: str | tuple[Message, ...]) -> GenerateResult:
-        question = prompt.strip() if isinstance(prompt, str) else prompt[-1].content
+        if isinstance(prompt, str):
+            question = prompt.strip()
+        else:
+            question = next((message.content for message in reversed(prompt) if message.role == "user"), "")
         text = f"{MARK} {self._answers.get(self._topics.get(question, ''), '')}"
         return GenerateResult(text=text, num_tokens=len(_WORD.findall(text)), stop_reason=StopReason.END)
 
@@ -138,6 +144,12 @@ class NGramModel:
     def capabilities(self) -> Capabilities:
         return Capabilities(logits=False, logprobs=True, grammar=False, max_context=_NO_LIMIT)
 
+    def length(self, request: ScoreRequest | GenerateRequest) -> int:
+        """Words of a prompt, or of context and continuation."""
+        if isinstance(request, GenerateRequest):
+            return len(_words(_plain(request.prompt)))
+        return len(_words(_plain(request.context) + request.continuation))
+
     def score(self, requests: Sequence[ScoreRequest]) -> list[ScoreResult]:
         """Log likelihoods; a token is a word."""
         return [self._score(request) for request in requests]
@@ -177,9 +189,10 @@ class NGramModel:
         return [_END, *(self._ids.get(word, -1) for word in _words(text))]
 
     def _score(self, request: ScoreRequest) -> ScoreResult:
-        history = self._history(request.context)
+        context = _plain(request.context)
+        history = self._history(context)
         logprob, is_greedy = 0.0, True
-        words = _words(request.context + request.continuation)[len(history) - 1 :]
+        words = _words(context + request.continuation)[len(history) - 1 :]
         for word in words:
             known = self._ids.get(word, -1)
             probabilities, unseen = self.distribution(history)
@@ -238,7 +251,10 @@ def _words(text: str) -> list[str]:
 
 def _plain(prompt: str | tuple[Message, ...]) -> str:
     """A prompt as the texts that are learnt from begin."""
-    return prompt if isinstance(prompt, str) else f"{_turns(prompt)}[assistant]\n"
+    if isinstance(prompt, str):
+        return prompt
+    is_begun = bool(prompt) and prompt[-1].role == "assistant"
+    return _turns(prompt).removesuffix("\n") if is_begun else f"{_turns(prompt)}[assistant]\n"
 
 
 def conversation_text(conversation: Conversation) -> str:

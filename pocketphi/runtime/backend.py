@@ -3,6 +3,10 @@
 Evaluation, red teaming and the server talk to a model through two calls, both in batches. The native
 engine (`runtime.native_backend`), a torch checkpoint and a remote endpoint answer them alike, so one
 harness measures them all.
+
+A text is plain, or a conversation that the model's chat template writes. A conversation that ends with a message of the
+assistant is one whose answer has begun: the model goes on within that turn, which is neither closed nor opened anew. No
+text gives a control token, whatever it holds; only the template writes those.
 """
 
 from collections.abc import Sequence
@@ -29,10 +33,13 @@ class Capabilities:
 class ScoreRequest:
     """How likely is `continuation` after `context`?
 
-    The two are tokenized as one text; the tokens after those of `context` alone count as continuation.
+    The two are tokenized as one text. A tokenizer may join the end of the one with the start of the other, so as
+    continuation count the tokens from the first one that differs from those of `context` alone. lm-evaluation-harness
+    counts as many tokens as `context` alone has; both agree wherever no token reaches across.
     """
 
-    context: str
+    context: str | tuple[Message, ...]
+    """A text, or a conversation: `continuation` then follows the opening of an answer, or the answer begun there."""
     continuation: str
 
 
@@ -48,7 +55,8 @@ class ScoreResult:
 @dataclass(frozen=True, kw_only=True)
 class GenerateRequest:
     prompt: str | tuple[Message, ...]
-    """Plain text to go on from, or a conversation to answer in the model's own chat form."""
+    """Plain text to go on from, or a conversation to answer in the model's own chat form; if its last message is the
+    assistant's, that answer is gone on with."""
     max_tokens: int
     stop: tuple[str, ...] = ()
     sampling: SamplingOptions = field(default_factory=SamplingOptions)
@@ -66,6 +74,10 @@ class Backend(Protocol):
 
     @property
     def capabilities(self) -> Capabilities: ...
+
+    def length(self, request: ScoreRequest | GenerateRequest) -> int | None:
+        """Tokens of a prompt, or of context and continuation, whether they fit or not; None if that is not known."""
+        ...
 
     def score(self, requests: Sequence[ScoreRequest]) -> list[ScoreResult]:
         """Raises `UserError` if a request does not fit in the context."""

@@ -67,6 +67,10 @@ class NativeBackend:
     def capabilities(self) -> Capabilities:
         return Capabilities(logits=True, logprobs=True, grammar=False, max_context=self.model.context_size)
 
+    def length(self, request: ScoreRequest | GenerateRequest) -> int:
+        """Tokens of a prompt, or of context and continuation."""
+        return self._reader.length(request)
+
     def score(self, requests: Sequence[ScoreRequest]) -> list[ScoreResult]:
         """Log likelihoods, in the order of the requests. Raises `UserError` if one does not fit."""
         by_context: dict[tuple[int, ...], list[_Scored]] = {}

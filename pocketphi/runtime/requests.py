@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from pocketphi.chat import ChatTemplate, render
+from pocketphi.chat import ChatTemplate, Message, Segment, render_open
 from pocketphi.errors import UserError
 from pocketphi.runtime.backend import GenerateRequest, ScoreRequest
 from pocketphi.runtime.writer import Limits, Writer
@@ -25,10 +25,7 @@ class RequestReader:
 
     def prompt(self, request: GenerateRequest) -> list[int]:
         """The tokens to go on from. Raises `UserError` if there are none, or too many."""
-        if isinstance(request.prompt, str):
-            tokens = self._plain(request.prompt)
-        else:
-            tokens = self.tokenizer.encode_segments(render(self.template, request.prompt))
+        tokens = self._tokens(request.prompt)
         if not tokens or request.max_tokens < 1:
             raise UserError("a request needs a prompt and at least one token to write")
         self._check(len(tokens) + 1)
@@ -41,7 +38,7 @@ class RequestReader:
 
     def scored(self, request: ScoreRequest) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Tokens of context and continuation; the context is never empty. Raises `UserError` if they do not fit."""
-        context, whole = self._plain(request.context), self._plain(request.context + request.continuation)
+        context, whole = self._tokens(request.context), self._tokens(request.context, request.continuation)
         # Without BOS and context there is nothing to predict the first token from: it is given, not scored. And a
         # continuation may melt into the context's last tokens: the tokens that differ are its own.
         same = next(
@@ -51,8 +48,17 @@ class RequestReader:
         self._check(len(whole))
         return tuple(whole[:split]), tuple(whole[split:])
 
-    def _plain(self, text: str) -> list[int]:
-        return ([] if self.bos_id is None else [self.bos_id]) + self.tokenizer.encode(text)
+    def length(self, request: ScoreRequest | GenerateRequest) -> int:
+        """Tokens of a prompt, or of context and continuation, whether they fit or not."""
+        if isinstance(request, GenerateRequest):
+            return len(self._tokens(request.prompt))
+        return len(self._tokens(request.context, request.continuation))
+
+    def _tokens(self, context: str | tuple[Message, ...], continuation: str = "") -> list[int]:
+        if isinstance(context, str):
+            return ([] if self.bos_id is None else [self.bos_id]) + self.tokenizer.encode(context + continuation)
+        segments: list[Segment] = [*render_open(self.template, context), continuation]
+        return self.tokenizer.encode_segments(segments)
 
     def _check(self, length: int) -> None:
         if length > self.context:

@@ -114,6 +114,10 @@ class TorchBackend:
     def capabilities(self) -> Capabilities:
         return Capabilities(logits=True, logprobs=True, grammar=False, max_context=self._reader.context)
 
+    def length(self, request: ScoreRequest | GenerateRequest) -> int:
+        """Tokens of a prompt, or of context and continuation."""
+        return self._reader.length(request)
+
     def score(self, requests: Sequence[ScoreRequest]) -> list[ScoreResult]:
         """Log likelihoods, in the order of the requests. Raises `UserError` if one does not fit."""
         pairs = [self._reader.scored(request) for request in requests]
