@@ -18,7 +18,7 @@ class Page(HTMLParser):
     def handle_starttag(self, name: str, attributes: list[tuple[str, str | None]]) -> None:
         assert len(dict(attributes)) == len(attributes), "an attribute is given twice"
         self.elements.append((name, dict(attributes)))
-        if name not in {"meta", "br", "hr"}:
+        if name not in {"meta", "br", "hr", "input"}:
             self.open.append(name)
 
     def handle_endtag(self, name: str) -> None:

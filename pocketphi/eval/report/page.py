@@ -1,7 +1,7 @@
-"""The page around the sections: one file, no script, nothing from elsewhere.
+"""The page around the sections: one file, nothing from elsewhere.
 
-The content security policy names the digest of the one style sheet and allows nothing else, so even markup
-that slipped through the escaping could load, run or restyle nothing.
+The content security policy names the digest of the one style sheet, and of the one script of a page that has one, and
+allows nothing else, so even markup that slipped through the escaping could load, run or restyle nothing.
 """
 
 import base64
@@ -22,11 +22,25 @@ class Section:
     content: Sequence[Child]
 
 
-def page(title: str, head: Sequence[Child], sections: Sequence[Section], foot: Sequence[Child]) -> str:
-    """The whole document."""
-    style = "".join(Path(__file__).with_name(name).read_text(encoding="utf-8") for name in ("pictures.css", "page.css"))
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+def page(
+    title: str,
+    head: Sequence[Child],
+    sections: Sequence[Section],
+    foot: Sequence[Child],
+    *,
+    style: str = "",
+    script: str = "",
+) -> str:
+    """The whole document.
+
+    Args:
+        style: rules of this page alone.
+        script: ours, never put together from what was read.
+    """
+    sheets = (Path(__file__).with_name(name).read_text(encoding="utf-8") for name in ("pictures.css", "page.css"))
+    style = "".join([*sheets, style])
+    runs = f"script-src '{_digest(script)}'; " if script else ""
+    policy = f"default-src 'none'; style-src '{_digest(style)}'; {runs}base-uri 'none'; form-action 'none'"
     links = [tag("li", tag("a", section.title, href=f"#{section.anchor}")) for section in sections]
     document = tag(
         "html",
@@ -48,10 +62,15 @@ def page(title: str, head: Sequence[Child], sections: Sequence[Section], foot: S
             tag("nav", tag("ul", links), aria_label="Sections"),
             tag("main", [_section(section) for section in sections], id="content"),
             tag("footer", foot),
+            tag("script", Html(script)) if script else None,
         ),
         lang="en",
     )
     return f"<!doctype html>\n{document}\n"
+
+
+def _digest(content: str) -> str:
+    return f"sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}"
 
 
 def _section(section: Section) -> Html:
