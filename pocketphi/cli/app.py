@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from pocketphi.cli import make, measure, models, talk
+from pocketphi.cli import benchmarks, make, measure, models, talk
 from pocketphi.cli.doctor import doctor
 from pocketphi.cli.plan import plan
 from pocketphi.version import __version__
@@ -36,6 +36,7 @@ app.command("quantize")(make.quantize)
 app.command("report")(make.report)
 app.command("schema")(make.schema)
 app.command("plan")(plan)
+app.command("eval")(benchmarks.eval_)
 app.command("bench")(measure.bench)
 app.command("perplexity")(measure.perplexity)
 app.command("doctor")(doctor)

@@ -1,0 +1,194 @@
+"""Does our adapter answer as lm-evaluation-harness's own Hugging Face model does, and how much faster?
+
+    POCKETPHI_DATA=FOLDER python benchmarks/harness.py agreement --out benchmarks/results/harness_agreement.json
+    POCKETPHI_DATA=FOLDER python benchmarks/harness.py speed --items 60 --out benchmarks/results/harness_speed.json
+
+Both sides are given the same tasks by the same evaluator. Ours is the engine on SmolLM2's 4-bit file; the harness's is
+`HFLM` on a Hugging Face folder that holds the weights which that file's codes stand for, in single precision.
+
+`agreement`: item by item, is the same choice the likeliest? Items whose two best choices lie within 0.1 nats there are
+told apart: 8-bit activations may turn those. `speed`: the 5-shot MMLU items, both sides in turn, requests a second; the
+harness's model gets its best batch size of those tried before. Needs `accelerate` beside the development packages.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from lm_eval.evaluator import evaluate
+from lm_eval.models.huggingface import HFLM
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+from pocketphi.eval.tasks.catalogue import TASKS
+
+from pocketphi.eval.harness.adapter import HarnessModel
+from pocketphi.eval.harness.answers import open_answers
+from pocketphi.eval.harness.wrapped import LocalTask, phrase
+from pocketphi.eval.results import Item
+from pocketphi.eval.tasks.examples import draw_examples
+from pocketphi.eval.tasks.prompt import REPORT
+from pocketphi.eval.tasks.rows import load_data
+from pocketphi.formats.pocket import open_pocket
+from pocketphi.hub import resolve
+from pocketphi.model.checkpoint import load_pocket, save_checkpoint
+from pocketphi.runtime.model import Model
+from pocketphi.runtime.native_backend import NativeBackend
+from pocketphi.tokenizer import Tokenizer
+from reference.hub_tokenizer import hub_tokenizer
+
+AGREEMENT = (
+    "phi3_mmlu",
+    "phi3_arc_easy",
+    "phi3_arc_challenge",
+    "phi3_boolq",
+    "cloze_hellaswag",
+    "cloze_piqa",
+    "cloze_arc_easy",
+    "cloze_openbookqa",
+)
+SMALL_MARGIN = 0.1
+"""Nats between the two best choices under which an item may turn."""
+BATCH_SIZES = (1, 4, 16)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("agreement", "speed"))
+    parser.add_argument("--model", default="smollm2-135m")
+    parser.add_argument("--items", type=int, default=300)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--context", type=int, default=2048)
+    parser.add_argument("--tasks", nargs="+", default=AGREEMENT)
+    parser.add_argument("--out", type=Path)
+    options = parser.parse_args()
+    data = Path(os.environ["POCKETPHI_DATA"]) / "bench"
+    path = resolve(options.model)
+    with tempfile.TemporaryDirectory() as scratch, Model(open_pocket(path), context=options.context) as model:
+        theirs = partial(hugging_face, path, Path(scratch), context=options.context)
+        measure = agreement if options.what == "agreement" else speed
+        report = {"model": options.model, "context": options.context, **measure(model, theirs, data, options)}
+    text = json.dumps(report, indent=1)
+    print(text)
+    if options.out is not None:
+        options.out.write_text(text + "\n", encoding="utf-8")
+
+
+def hugging_face(path: Path, scratch: Path, *, batch_size: int, context: int) -> HFLM:
+    """The harness's own model, on the weights and the vocabulary of a packed file."""
+    file = open_pocket(path)
+    if not scratch.joinpath("model").exists():
+        (scratch / "tokenizer.json").write_bytes(file.tokenizer_json)
+        save_checkpoint(load_pocket(path), scratch / "model", tokenizer_dir=scratch)
+    tokenizer = hub_tokenizer(Tokenizer.from_json(file.tokenizer_json))
+    return HFLM(
+        pretrained=str(scratch / "model"),
+        tokenizer=tokenizer,
+        dtype="float32",
+        device="cpu",
+        batch_size=batch_size,
+        max_length=context,
+    )
+
+
+def wrapped(name: str, data: Path, items: int) -> LocalTask:
+    """The first so many rows of a task, with its examples."""
+    task = TASKS[name]
+    drawn = draw_examples(task, load_data(data, task.file), seed=1)
+    rows = sorted(drawn.test, key=lambda row: row.id)[:items]
+    return LocalTask(task, [phrase(task, row, drawn.shots(row), REPORT, chat=False) for row in rows])
+
+
+def answers_of(model: Any, task: LocalTask) -> list[Item]:
+    """What a model says to a task."""
+    evaluate(lm=model, task_dict={"tasks": {task.bench.name: task}, "groups": {}}, bootstrap_iters=0, log_samples=False)
+    return list(task.items.values())
+
+
+def agreement(model: Model, hugging: Callable[..., HFLM], data: Path, options: argparse.Namespace) -> dict[str, Any]:
+    """Per task: how often the same choice, and the accuracies."""
+    theirs = hugging(batch_size=8)
+    found = {}
+    for name in options.tasks:
+        with open_answers(None) as kept:
+            ours = answers_of(HarnessModel(NativeBackend(model), kept, name="ours"), wrapped(name, data, options.items))
+        reference = answers_of(theirs, wrapped(name, data, options.items))
+        found[name] = compared(ours, reference)
+        print(name, json.dumps(found[name]))
+    met = all(
+        task["same"] >= 0.97 and task["turned_beyond_margin"] == 0 and abs(task["accuracy_gap"]) <= 0.01
+        for task in found.values()
+    )
+    return {"items": options.items, "tasks": found, "met": met}
+
+
+def compared(ours: Sequence[Item], theirs: Sequence[Item]) -> dict[str, Any]:
+    """Two sides' answers to the same items."""
+    pairs = list(zip(ours, theirs, strict=True))
+    turned = [margin(other) for item, other in pairs if best(item) != best(other)]
+    gaps = [abs(a - b) for item, other in pairs for a, b in zip(item.logprobs, other.logprobs, strict=True)]
+    accuracy = [statistics.fmean(item.scores["acc"] for item in side) for side in (ours, theirs)]
+    return {
+        "items": len(pairs),
+        "same": 1 - len(turned) / len(pairs),
+        "turned": len(turned),
+        "turned_beyond_margin": sum(value >= SMALL_MARGIN for value in turned),
+        "largest_margin_turned": max(turned, default=0.0),
+        "accuracy": accuracy[0],
+        "accuracy_theirs": accuracy[1],
+        "accuracy_gap": accuracy[0] - accuracy[1],
+        "median_logprob_gap": statistics.median(gaps),
+    }
+
+
+def best(item: Item) -> int:
+    return max(range(len(item.logprobs)), key=item.logprobs.__getitem__)
+
+
+def margin(item: Item) -> float:
+    """Nats between the best two choices."""
+    first, second = sorted(item.logprobs, reverse=True)[:2]
+    return first - second
+
+
+def speed(model: Model, hugging: Callable[..., HFLM], data: Path, options: argparse.Namespace) -> dict[str, Any]:
+    """5-shot MMLU: requests a second on both sides, in turn."""
+
+    def theirs(batch_size: int) -> float:
+        return timed(hugging(batch_size=batch_size), wrapped("phi3_mmlu", data, options.items))
+
+    def ours() -> float:
+        with open_answers(None) as kept:
+            return timed(
+                HarnessModel(NativeBackend(model), kept, name="ours"), wrapped("phi3_mmlu", data, options.items)
+            )
+
+    tried = {size: theirs(size) for size in BATCH_SIZES}
+    size = min(tried, key=tried.__getitem__)
+    rounds = [(theirs(size), ours()) for _ in range(options.rounds)]
+    ratios = [slow / fast for slow, fast in rounds]
+    return {
+        "items": options.items,
+        "batch_size": size,
+        "seconds_by_batch_size": tried,
+        "rounds": [{"theirs_seconds": slow, "ours_seconds": fast} for slow, fast in rounds],
+        "ratio": statistics.median(ratios),
+        "met": statistics.median(ratios) >= 4.0,
+    }
+
+
+def timed(model: Any, task: LocalTask) -> float:
+    started = time.perf_counter()
+    answers_of(model, task)
+    return time.perf_counter() - started
+
+
+if __name__ == "__main__":
+    main()

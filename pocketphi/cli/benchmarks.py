@@ -1,0 +1,200 @@
+"""The verb `eval`: the report's benchmark table, or any other tasks, for a model."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from pocketphi.cli.options import Context, Threads, whole
+from pocketphi.cli.report import notice
+from pocketphi.errors import UsageError, UserError
+
+if TYPE_CHECKING:
+    from pocketphi.eval.harness.run import Subject
+    from pocketphi.eval.results import Results
+
+_ADDRESS = ("http://", "https://")
+
+
+def eval_(
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL",
+            help="a name, a .pocket file, a run or checkpoint of `make`, a Hugging Face folder, or the address of an "
+            "OpenAI-compatible server",
+        ),
+    ],
+    tasks: Annotated[
+        str, typer.Option(metavar="NAMES", help="tasks and groups, separated by commas; `--list` shows ours")
+    ] = "phi3",
+    data: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="benchmark files (docs/evaluation.md tells their form)")
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(parser=whole(1, 10**9), metavar="N", help="items of each task, at most")
+    ] = None,
+    shots: Annotated[
+        int | None,
+        typer.Option(parser=whole(0, 100), metavar="N", help="worked examples; default: each task's own number"),
+    ] = None,
+    seed: Annotated[int, typer.Option(parser=whole(0, 2**31 - 1), metavar="N", help="draws worked examples")] = 1,
+    chat: Annotated[bool, typer.Option("--chat", help="ask in the model's chat form")] = False,
+    formats: Annotated[
+        int, typer.Option(parser=whole(1, 8), metavar="N", help="prompt formats to try: how far does the score move?")
+    ] = 1,
+    corpus: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="PATH", help="text that the model was trained on, to look for the items in; repeatable"),
+    ] = None,
+    against: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="DIR", help="compare with a finished evaluation, item by item; repeatable"),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="DIR", help="where results go; default: evals/ and the name")
+    ] = None,
+    backend: Annotated[
+        Literal["native", "torch"] | None,
+        typer.Option(help="what runs the weights; default: the engine for model files, torch for checkpoints"),
+    ] = None,
+    context: Context = None,
+    threads: Threads = None,
+    no_cache: Annotated[bool, typer.Option("--no-cache", help="keep no answers, and use none from before")] = False,
+    list_: Annotated[bool, typer.Option("--list", help="list tasks and groups, and leave")] = False,
+) -> None:
+    """Measure a model on benchmarks.
+
+    The report's table by default; any task of lm-evaluation-harness by its name. Answers are kept, so a killed run
+    goes on where it stopped. Prints a table and the path of the page.
+    """
+    from pocketphi.eval.tasks.catalogue import GROUPS, TASKS
+
+    if list_:
+        for group, members in GROUPS.items():
+            print(f"{group}: {', '.join(task.name for task in members)}")
+        return
+    try:
+        import lm_eval  # noqa: F401 - is it there?
+    except ImportError as error:
+        raise UserError("`eval` needs lm-evaluation-harness", hint="pip install 'pocketphi[eval]'") from error
+    from pocketphi.cli.watch import one_stage
+    from pocketphi.config import settings
+    from pocketphi.eval.harness.published import find_published
+    from pocketphi.eval.harness.run import Options, answers_path, evaluate
+    from pocketphi.eval.results import read_results
+
+    names = [name.strip() for name in tasks.split(",") if name.strip()]
+    if not names:
+        raise UsageError("`--tasks` names none")
+    here = settings()
+    ours = [task for name in names for task in GROUPS.get(name, (TASKS[name],) if name in TASKS else ())]
+    others = find_published([name for name in names if name not in GROUPS and name not in TASKS], offline=here.offline)
+    chosen = list({task.name: task for task in (*ours, *others)}.values())
+    for folder in against or ():
+        read_results(folder)  # before hours are spent
+    with open_subject(model, backend=backend, context=context, threads=threads) as subject:
+        options = Options(
+            data=data or (here.data_dir and here.data_dir / "bench"),
+            limit=limit,
+            shots=shots,
+            seed=seed,
+            chat=chat,
+            formats=formats,
+            corpus=tuple(corpus or ()),
+            against=tuple(against or ()),
+            cache=None if no_cache else answers_path(here.cache_dir / "eval", subject),
+        )
+        with one_stage("eval") as progress:
+            found = evaluate(subject, chosen, options, out or Path("evals") / subject.name, progress=progress)
+    for line in table(read_results(found.path)):
+        print(line)
+    for line in _compared(found.path, against or ()):
+        print(line)
+    print(found.path / "report.html")
+
+
+@contextmanager
+def open_subject(
+    model: str, *, backend: Literal["native", "torch"] | None, context: int | None, threads: int | None
+) -> "Iterator[Subject]":
+    """What is measured, from its name.
+
+    Raises:
+        UserError: it is nowhere, damaged, or does not fit in memory.
+    """
+    from pocketphi.artifact import is_artifact
+    from pocketphi.eval.harness.run import Subject
+    from pocketphi.hub import resolve
+    from pocketphi.manifest import digest_of, digest_of_value, file_digest
+
+    path = Path(model)
+    if model.startswith(_ADDRESS):
+        from pocketphi.runtime.endpoint_backend import EndpointBackend
+
+        remote = EndpointBackend.connect(model, max_context=context)
+        yield Subject(backend=remote, name=remote.name, digest=digest_of(remote.identity.encode()), kind="endpoint")
+        return
+    is_checkpoint = (path / "config.json").is_file()
+    if backend == "torch" or (backend is None and is_checkpoint):
+        from pocketphi.runtime.torch_backend import TorchBackend
+        from pocketphi.train.loop import default_device
+
+        place = path if is_checkpoint else resolve(model)
+        name = path.resolve().name if is_checkpoint else place.stem
+        files = sorted(place.glob("*.safetensors")) if is_checkpoint else [place]
+        digest = digest_of_value([file_digest(file) for file in files])
+        yield Subject(backend=TorchBackend.open(place, device=default_device()), name=name, digest=digest, kind="torch")
+        return
+    from pocketphi.cli.loading import open_model, pull_if_absent
+    from pocketphi.runtime.native_backend import NativeBackend
+
+    pull_if_absent(model)
+    place = resolve(model)
+    name = path.resolve().name if is_artifact(path) or path.is_dir() else place.stem
+    with open_model(model, threads=threads, context=context) as loaded:
+        yield Subject(backend=NativeBackend(loaded), name=name, digest=file_digest(place), kind="native")
+
+
+def table(results: "Results") -> list[str]:
+    """A line for each task: score, standard error, interval, items."""
+    rows = [("task", "metric", "score", "±", "95 %", "items", "shots")]
+    for task in results.tasks.values():
+        score = task.scores.get(task.metric)
+        if score is None:
+            rows.append((task.name, task.note, "", "", "", "", ""))
+            continue
+        rows.append(
+            (
+                task.name,
+                task.metric,
+                f"{100 * score.value:.1f}",
+                f"{100 * score.standard_error:.1f}",
+                f"{100 * score.low:.1f} to {100 * score.high:.1f}",
+                f"{score.count:,}",
+                str(task.shots),
+            )
+        )
+    widths = [max(len(row[column]) for row in rows if row[2]) for column in range(7)]
+    lines = []
+    for row in rows:
+        if not row[2]:
+            lines.append(f"{row[0]}: {row[1]}")
+            continue
+        left = [cell.ljust(width) for cell, width in zip(row[:2], widths[:2], strict=True)]
+        right = [cell.rjust(width) for cell, width in zip(row[2:], widths[2:], strict=True)]
+        lines.append("  ".join([*left, *right]))
+    return lines
+
+
+def _compared(folder: Path, against: Sequence[Path]) -> list[str]:
+    from pocketphi.eval.against import compare_runs, table_of
+
+    lines = []
+    for other in against:
+        lines += ["", f"{folder} against {other}", *table_of(compare_runs(folder, other))]
+    if lines:
+        notice("differences are this run minus the other, item by item")
+    return lines
