@@ -1,8 +1,7 @@
 """Is one better than the other? Paired differences between two evaluations, and means over seeds.
 
 Two models that were asked the same questions are compared question by question: what both get right or wrong
-cancels, so the difference is known better than from the two accuracies alone. The p value is McNemar's exact
-test: given that the two disagree, each is right half the time if they are equally good.
+cancels, so the difference is known better than from the two accuracies alone (`pocketphi.eval.statistics`).
 """
 
 import math
@@ -12,6 +11,7 @@ from statistics import fmean, stdev
 
 from pocketphi.errors import UserError
 from pocketphi.eval.questions import Sample
+from pocketphi.eval.statistics import paired
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,19 +51,15 @@ def compare(first: Sequence[Sample], second: Sequence[Sample]) -> Difference:
     if {sample.id for sample in first} != others.keys():
         raise UserError("the two evaluations asked different questions", hint="evaluate both with the same recipe")
     pairs = [(sample, others[sample.id]) for sample in first]
-    count = len(pairs)
-    only_first = sum(a.is_correct and not b.is_correct for a, b in pairs)
-    only_second = sum(b.is_correct and not a.is_correct for a, b in pairs)
-    difference = (only_first - only_second) / count
-    spread = (only_first + only_second) / count - difference**2
+    found = paired([a.is_correct for a, _ in pairs], [b.is_correct for _, b in pairs])
     return Difference(
-        difference=difference,
-        standard_error=math.sqrt(max(0.0, spread) / count),
-        only_first=only_first,
-        only_second=only_second,
-        count=count,
-        p_value=_sign_test(only_first, only_second),
-        same_answers=sum(a.written == b.written for a, b in pairs) / count,
+        difference=found.difference,
+        standard_error=found.standard_error,
+        only_first=found.wins,
+        only_second=found.losses,
+        count=len(pairs),
+        p_value=found.p_value,
+        same_answers=sum(a.written == b.written for a, b in pairs) / len(pairs),
     )
 
 
@@ -73,10 +69,3 @@ def over_seeds(values: Sequence[float]) -> Mean:
         raise UserError("there is nothing to average")
     error = stdev(values) / math.sqrt(len(values)) if len(values) > 1 else None
     return Mean(mean=fmean(values), standard_error=error, count=len(values))
-
-
-def _sign_test(wins: int, losses: int) -> float:
-    """Probability of a split at least as uneven, if each disagreement is a fair coin."""
-    total = wins + losses
-    tail: int = sum(math.comb(total, count) for count in range(min(wins, losses) + 1))
-    return min(1.0, 2 * tail / (1 << total))
