@@ -41,6 +41,9 @@ class Settings:
     hf_token: str | None = field(repr=False)
     """`HF_TOKEN`, else the token that `hf auth login` keeps in `hf_home/token`."""
 
+    endpoint_key: str | None = field(repr=False)
+    """`POCKETPHI_API_KEY`: what a model's server (`pocketphi eval http://...`) asks for."""
+
     no_color: bool
     """`NO_COLOR`: set to anything but an empty value."""
 
@@ -62,6 +65,7 @@ def settings(environ: Mapping[str, str] | None = None) -> Settings:
         hf_hub_cache=Path(hub_cache).expanduser() if hub_cache else hf_home / "hub",
         hf_endpoint=(env.get("HF_ENDPOINT") or DEFAULT_ENDPOINT).rstrip("/"),
         hf_token=env.get("HF_TOKEN", "").strip() or _stored_token(hf_home / "token"),
+        endpoint_key=env.get("POCKETPHI_API_KEY", "").strip() or None,
         no_color=bool(env.get("NO_COLOR")),
         data_dir=Path(env["POCKETPHI_DATA"]).expanduser() if env.get("POCKETPHI_DATA") else None,
     )

@@ -1,0 +1,372 @@
+"""Any OpenAI-compatible server as a `Backend`: what it says is checked before it is believed.
+
+Texts go to `/completions`, conversations to `/chat/completions`, several at once; results keep their order. Scores
+come from what a server says about the tokens of a prompt (`runtime.endpoint_echo`). OpenAI's API has no such thing for
+chat models, and llama.cpp's server gives logprobs of new tokens only: such servers can generate, and `capabilities`
+says so.
+
+Before anything is scored the server is asked for one text twice and for a longer one once: tokens that both have must
+be equally likely each time, for a model looks back only. One that invents its numbers, or gives zeros, is not scored
+with.
+
+The split of context and continuation is that of `ScoreRequest`. Where a token ends at the border, the tokens before it
+are those of the context alone: no merge of byte pairs has crossed the border, so none depends on what follows. Only
+where a token crosses it, and in conversations, the context is asked for by itself.
+
+The weights behind an address can change unseen: `digest` says where, not what.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from functools import cached_property
+from itertools import takewhile
+from typing import Any, Literal, TypeVar
+
+from pocketphi.chat import Message
+from pocketphi.config import Settings
+from pocketphi.errors import UserError, shown
+from pocketphi.runtime.backend import Capabilities, GenerateRequest, GenerateResult, ScoreRequest, ScoreResult
+from pocketphi.runtime.endpoint_echo import (
+    Echo,
+    Untrue,
+    count,
+    echo_of_completion,
+    echo_of_prompt,
+    is_blurred,
+    only_choice,
+    spans,
+)
+from pocketphi.runtime.endpoint_http import Calls, EndpointError, Patience, Server
+from pocketphi.runtime.sampling import SamplingOptions
+from pocketphi.runtime.stopping import StopFinder
+from pocketphi.runtime.writer import StopReason
+
+Form = Literal["echo", "prompt_logprobs"]
+Prompt = str | tuple[Message, ...]
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+_MOST_AT_ONCE = 64
+_MOST_STOPS = 4
+"""OpenAI takes no more; the others are looked for in what comes back."""
+_PROBE, _PROBE_LONGER = "The quick brown fox jumps over the lazy dog", " and runs away"
+_TOLERANCE = 0.1
+"""Nats by which a token may differ between two answers: 16-bit arithmetic in batches of different size."""
+_CANNOT = {400, 404, 405, 415, 422, 500, 501}
+"""How servers refuse what they do not have."""
+
+
+class EndpointBackend:
+    """Scores and generates with the model that a server runs.
+
+    Args:
+        address: such as `http://localhost:8000/v1`; without a path, `/v1` is meant.
+        settings: whether the network may be used, and the server's key.
+        model: its name; by default the first of the server's list.
+        max_context: tokens of prompt and answer together, where the server's list does not say.
+        concurrency: requests at once.
+
+    Raises:
+        UserError: the address is unusable, the network forbidden, the server cannot be reached, or it does not say what
+            was left out here.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        settings: Settings,
+        *,
+        model: str | None = None,
+        max_context: int | None = None,
+        concurrency: int = 8,
+        patience: Patience | None = None,
+    ) -> None:
+        if not 1 <= concurrency <= _MOST_AT_ONCE:
+            raise UserError(f"`concurrency` is `{concurrency}`", hint=f"give 1 to {_MOST_AT_ONCE}")
+        if max_context is not None and max_context < 1:
+            raise UserError(f"`max_context` is `{max_context}`", hint="give the tokens of prompt and answer together")
+        self._server = Server(
+            address, key=settings.endpoint_key, offline=settings.offline, patience=patience or Patience()
+        )
+        self._concurrency = concurrency
+        if model is None or max_context is None:
+            model, max_context = self._listed(model, max_context)
+        self.model = model
+        self._form, self._why_not = self._form_of_scores()
+        self._max_context = max_context
+
+    @property
+    def address(self) -> str:
+        """Where the server is; holds no key."""
+        return self._server.address
+
+    @property
+    def digest(self) -> str:
+        """Stands for the model where its weights' digest would, in a cache for instance."""
+        return "remote:" + hashlib.sha256(f"{self.address}\n{self.model}".encode()).hexdigest()
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return Capabilities(logits=False, logprobs=self._form is not None, grammar=False, max_context=self._max_context)
+
+    def length(self, request: ScoreRequest | GenerateRequest) -> None:
+        """Not known: the tokenizer is the server's, and it refuses what does not fit."""
+        del request
+
+    def score(self, requests: Sequence[ScoreRequest]) -> list[ScoreResult]:
+        """Log likelihoods, in the order of the requests.
+
+        Raises:
+            UserError: the server cannot score, fails, refuses a request, or contradicts itself.
+        """
+        if self._form is None:
+            raise UserError(
+                f"`{self.address}` cannot score texts: it {self._why_not}",
+                hint="vLLM and SGLang can; of other servers, only tasks that let the model write can be asked",
+            )
+        talks = list(dict.fromkeys(r.context for r in requests if not isinstance(r.context, str) and r.continuation))
+        contexts = dict(zip(talks, self._each(self._echo, talks), strict=True))
+
+        def one(request: ScoreRequest, calls: Calls) -> ScoreResult:
+            if not request.continuation:
+                return ScoreResult(logprob=0.0, num_tokens=0, is_greedy=True)
+            if isinstance(request.context, str):
+                return self._score_text(request.context, request.continuation, calls)
+            return self._score_answer(request.context, request.continuation, contexts[request.context], calls)
+
+        return self._each(one, requests)
+
+    def generate(self, requests: Sequence[GenerateRequest]) -> list[GenerateResult]:
+        """Answers, in the order of the requests; `num_tokens` as the server counts.
+
+        Raises:
+            UserError: the server fails, refuses a request, cannot go on with a begun answer, or contradicts itself.
+        """
+        if any(_is_begun(request.prompt) for request in requests) and not self._goes_on:
+            raise UserError(
+                f"`{self.address}` does not go on with an answer that has begun",
+                hint="vLLM and SGLang do (`continue_final_message`); or evaluate without the chat form",
+            )
+        return self._each(self._write, requests)
+
+    def _write(self, request: GenerateRequest, calls: Calls) -> GenerateResult:
+        if not request.prompt or request.max_tokens < 1:
+            raise UserError("a request needs a prompt and at least one token to write")
+        finder = StopFinder(request.stop)
+        path, body = self._asked(request.prompt)
+        body |= {"max_tokens": request.max_tokens, **_sampling(request.sampling)}
+        if request.stop:
+            body["stop"] = list(request.stop[:_MOST_STOPS])
+        try:
+            return _answer(self._server.post(path, body, calls), request, finder)
+        except Untrue as lie:
+            self._server.refuse(str(lie))
+
+    def _score_text(self, context: str, continuation: str, calls: Calls) -> ScoreResult:
+        echo = self._echo(context + continuation, calls)
+        places = spans(echo.pieces, context + continuation)
+        assert places is not None, "an echo adds up to its prompt"
+        border = len(context)
+        if any(start < border < end for start, end in places):
+            return _sum(echo, _num_same(echo, self._echo(context, calls)))
+        return _sum(echo, next(index for index, (start, _) in enumerate(places) if start >= border))
+
+    def _score_answer(self, talk: tuple[Message, ...], continuation: str, before: Echo, calls: Calls) -> ScoreResult:
+        begun = talk[-1].content if _is_begun(talk) else ""
+        turns = talk[:-1] if _is_begun(talk) else talk
+        echo = self._echo((*turns, Message("assistant", begun + continuation)), calls)
+        split = _num_same(echo, before)
+        # Templates may trim an answer, and tokens may lose spaces, but nothing may follow what is scored.
+        told, meant = ("".join(text.split()) for text in ("".join(echo.pieces), continuation))
+        if not told.endswith(meant) and not any(map(is_blurred, echo.pieces[split:])):
+            self._server.refuse(
+                "does not end a prompt where the answer does that is to be scored",
+                hint="it needs `continue_final_message`, as vLLM has; or evaluate without the chat form",
+            )
+        return _sum(echo, split)
+
+    def _echo(self, prompt: Prompt, calls: Calls) -> Echo:
+        assert self._form is not None
+        form = self._form if isinstance(prompt, str) else "prompt_logprobs"
+        try:
+            echo = self._read(form, prompt, calls)
+        except Untrue as lie:
+            self._server.refuse(str(lie), hint="its scores cannot be trusted")
+        except EndpointError as error:
+            if isinstance(prompt, str) or error.status not in _CANNOT:
+                raise
+            self._server.refuse(f"cannot score answers in a conversation: {error.message}", hint=_NO_CHAT_SCORES)
+        if echo is None:
+            what = "a text, as it did before" if isinstance(prompt, str) else "a conversation"
+            self._server.refuse(f"gives no logprobs for {what}", hint=_NO_CHAT_SCORES)
+        return echo
+
+    def _read(self, form: Form, prompt: Prompt, calls: Calls | None = None) -> Echo | None:
+        """What the server says about the tokens of `prompt`; None if nothing."""
+        path, body = self._asked(prompt)
+        # One token more than is wanted: to some servers 0 means as many as there is room for.
+        body |= {"max_tokens": 1, "temperature": 0}
+        if form == "echo" and isinstance(prompt, str):
+            reply = self._server.post(path, {**body, "echo": True, "logprobs": 1}, calls)
+            return echo_of_completion(reply, prompt)
+        reply = self._server.post(path, {**body, "prompt_logprobs": 1}, calls)
+        return echo_of_prompt(reply, prompt if isinstance(prompt, str) else None)
+
+    def _asked(self, prompt: Prompt) -> tuple[str, dict[str, Any]]:
+        """Path and body of a request."""
+        if isinstance(prompt, str):
+            return "/completions", {"model": self.model, "prompt": prompt}
+        messages = [{"role": message.role, "content": message.content} for message in prompt]
+        body: dict[str, Any] = {"model": self.model, "messages": messages}
+        if _is_begun(prompt):
+            body |= {"continue_final_message": True, "add_generation_prompt": False}
+        return "/chat/completions", body
+
+    def _listed(self, model: str | None, max_context: int | None) -> tuple[str, int]:
+        """Name and context from the server's list."""
+        reply = self._server.get("/models")
+        entries = reply.get("data")
+        if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+            self._server.refuse("does not list its models", hint="give the model's name and `max_context`")
+        entry: dict[str, Any] = next((e for e in entries if model is None or e.get("id") == model), {})
+        name = entry.get("id") if model is None else model
+        if not isinstance(name, str) or not name:
+            self._server.refuse("lists no model", hint="give the model's name")
+        told = entry.get("max_model_len", entry.get("context_length"))
+        length = told if max_context is None else max_context
+        if not isinstance(length, int) or isinstance(length, bool) or length < 1:
+            self._server.refuse(
+                f"does not say how many tokens the context of `{shown(name)}` holds", hint="give `max_context`"
+            )
+        return name, length
+
+    def _form_of_scores(self) -> tuple[Form | None, str]:
+        """How the server tells logprobs of a prompt; None and why, if it does not, or not to be trusted."""
+        why = "gives no logprobs for the tokens of a prompt"
+        forms: tuple[Form, ...] = ("echo", "prompt_logprobs")
+        for form in forms:
+            try:
+                echoes = [self._read(form, text) for text in (_PROBE, _PROBE, _PROBE + _PROBE_LONGER)]
+                if None not in echoes:
+                    _agree([echo for echo in echoes if echo is not None])
+                    return form, ""
+            except Untrue as lie:
+                why = str(lie)
+            except EndpointError as error:
+                if error.status not in _CANNOT:
+                    raise
+        return None, why
+
+    @cached_property
+    def _goes_on(self) -> bool:
+        """Whether a begun answer is gone on with: one letter of it must make the prompt one token longer, for a turn
+        that is closed and opened anew has marks too."""
+        question = Message("user", "Say a letter.")
+        lengths = []
+        for talk in ((question,), (question, Message("assistant", "a"))):
+            path, body = self._asked(talk)
+            try:
+                reply = self._server.post(path, {**body, "max_tokens": 1, "temperature": 0})
+                lengths.append(count(reply, "prompt_tokens"))
+            except Untrue:
+                return False
+            except EndpointError as error:
+                if error.status not in _CANNOT:
+                    raise
+                return False
+        shorter, longer = lengths
+        return shorter is not None and longer == shorter + 1
+
+    def _each(self, work: Callable[[Item, Calls], Result], items: Sequence[Item]) -> list[Result]:
+        """`work` on every item, some at once. At the first failure, or Ctrl-C, the others are abandoned."""
+        calls = Calls()
+        with ThreadPoolExecutor(self._concurrency) as pool:
+            futures = [pool.submit(work, item, calls) for item in items]
+            try:
+                done = wait(futures, return_when=FIRST_EXCEPTION).done
+                for future in filter(done.__contains__, futures):
+                    future.result()
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                calls.abandon()
+                raise
+        return [future.result() for future in futures]
+
+
+_NO_CHAT_SCORES = "it needs vLLM's `prompt_logprobs`; or evaluate without the chat form"
+
+
+def _is_begun(prompt: Prompt) -> bool:
+    return not isinstance(prompt, str) and bool(prompt) and prompt[-1].role == "assistant"
+
+
+def _num_same(whole: Echo, context: Echo) -> int:
+    """Tokens that both begin with."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(whole.keys, context.keys, strict=False)))
+
+
+def _sum(echo: Echo, split: int) -> ScoreResult:
+    """The tokens from `split` on; the first of all is given, not scored."""
+    places = range(max(1, split), len(echo))
+    return ScoreResult(
+        logprob=sum(echo.logprobs[place] or 0.0 for place in places),
+        num_tokens=len(places),
+        is_greedy=all(map(echo.is_greedy, places)),
+    )
+
+
+def _agree(echoes: Sequence[Echo]) -> None:
+    """Raises `Untrue` unless all say the same about the tokens that they begin with."""
+    first = echoes[0]
+    if len(first) > 2 and len(set(first.logprobs[1:])) == 1:
+        raise Untrue(f"gives every token the logprob {first.logprobs[1]:g}")
+    for other in echoes[1:]:
+        shared = _num_same(other, first)
+        if shared < len(first) - 1:
+            raise Untrue("splits one text into tokens in two ways")
+        for place in range(1, shared):
+            one, two = first.logprobs[place], other.logprobs[place]
+            if abs((one or 0.0) - (two or 0.0)) > _TOLERANCE:
+                raise Untrue(f"gives one token the logprobs {one:g} and {two:g}, with the same text before it")
+
+
+def _sampling(options: SamplingOptions) -> dict[str, Any]:
+    """Settings by OpenAI's names and vLLM's; those that change nothing are left out, as not every server knows all."""
+    told: dict[str, Any] = {"temperature": options.temperature}
+    if options.temperature > 0:
+        told["seed"] = options.seed % 2**63
+    plain = SamplingOptions()
+    names = ("top_k", "top_p", "min_p", "repetition_penalty", "frequency_penalty", "presence_penalty")
+    told |= {name: getattr(options, name) for name in names if getattr(options, name) != getattr(plain, name)}
+    if options.logit_bias:
+        told["logit_bias"] = {str(token): bias for token, bias in options.logit_bias.items()}
+    return told
+
+
+def _answer(reply: Mapping[str, Any], request: GenerateRequest, finder: StopFinder) -> GenerateResult:
+    """Raises `Untrue`."""
+    choice = only_choice(reply)
+    ended = choice.get("finish_reason")
+    if isinstance(request.prompt, str):
+        text = choice.get("text")
+    else:
+        message = choice.get("message")
+        text = message.get("content") if isinstance(message, dict) else None
+        if text is None and ended == "length":
+            text = ""  # all went into reasoning, which a server keeps apart
+    if ended == "content_filter":
+        raise Untrue("withholds an answer (`content_filter`)")
+    if not isinstance(text, str) or text != text.encode("utf-8", "replace").decode("utf-8"):
+        raise Untrue("gives an answer that is no text")
+    num_tokens = count(reply, "completion_tokens")
+    if num_tokens is None or num_tokens > request.max_tokens:
+        raise Untrue(f"counts `{num_tokens}` tokens in an answer of at most {request.max_tokens}")
+    text = finder.push(text) + finder.finish()
+    if finder.found or choice.get("stop_reason") in request.stop:
+        reason = StopReason.STOP
+    elif ended == "length":
+        reason = StopReason.LENGTH if num_tokens == request.max_tokens else StopReason.CONTEXT
+    else:
+        reason = StopReason.END
+    return GenerateResult(text=text, num_tokens=num_tokens, stop_reason=reason)
