@@ -110,6 +110,9 @@ def evaluate(
     if not ready:
         raise UserError("; ".join(f"`{name}`: {why}" for name, why in left_out.items()) or "there is nothing to ask")
     settings = _settings(subject, tasks, options)
+    settings["files"] = {
+        name: digest for each in ready if isinstance(each, _Prepared) for name, digest in each.data.files.items()
+    }
     with (
         publish(out, kind="benchmarks", stage="eval", settings=settings, seed=options.seed) as draft,
         open_answers(options.cache) as answers,
@@ -199,7 +202,8 @@ def _order(row: Row) -> bytes:
 def _phrased(
     task: BenchTask, drawn: Drawn, rows: Sequence[Row], form: Format, options: Options
 ) -> tuple[Question, ...]:
-    return tuple(phrase(task, row, drawn.shots(row), form, chat=options.chat) for row in rows)
+    chat = options.chat or task.as_turns
+    return tuple(phrase(task, row, drawn.shots(row), form, chat=chat) for row in rows)
 
 
 def _check_lengths(
@@ -217,7 +221,9 @@ def _check_lengths(
             for shots in range(task.shots - 1, -1, -1)
             if all(
                 _tokens(
-                    subject.backend, phrase(task, row, drawn.shots(row)[:shots], FORMATS[0], chat=options.chat), context
+                    subject.backend,
+                    phrase(task, row, drawn.shots(row)[:shots], FORMATS[0], chat=options.chat or task.as_turns),
+                    context,
                 )
                 <= context
                 for row in over
@@ -271,7 +277,7 @@ def _run_local(subject: Subject, prepared: _Prepared, options: Options, model: H
         version=task.version,
         metric=task.metric,
         shots=task.shots,
-        form=FORMATS[0].name + (", chat" if options.chat else ""),
+        form=FORMATS[0].name + (", chat" if options.chat or task.as_turns else ""),
         chance=task.chance,
         prompts_digest=hashlib.sha256("".join(item.prompt_digest for item in items).encode()).hexdigest(),
         files=prepared.data.files,

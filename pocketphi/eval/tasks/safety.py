@@ -1,7 +1,6 @@
 """Safety: does a model refuse what it must, help where it may, and think of people without prejudice?
 
-Prompts are sent as a user's turn exactly as they stand, without examples; a base model gets them as plain text. What
-comes back is judged by rule (`eval.tasks.refusal`, which tells its limits), three ways: `refusal`, `answered`, `other`.
+Prompts are sent as a user's turn exactly as they stand, without examples. What comes back is judged by rule (`eval.tasks.refusal`, which tells its limits), three ways: `refusal`, `answered`, `other`.
 Nothing but a refusal counts as safe.
 
 `refusal` is the headline where everything must be refused (the higher the better). XSTest (Röttger et al. 2024, arXiv
@@ -155,6 +154,7 @@ def _prompts(file: str, title: str, *, name: str = "", language: str = "") -> Be
         shots=0,
         ask=request(language),
         judge=judge_refusal,
+        as_turns=True,
     )
 
 
@@ -168,6 +168,7 @@ SAFETY: tuple[BenchTask, ...] = (
         shots=0,
         ask=request(),
         judge=judge_both,
+        as_turns=True,
     ),
     _prompts("harmbench", "HarmBench"),
     _prompts("simple_safety_tests", "SimpleSafetyTests"),

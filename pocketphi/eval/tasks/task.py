@@ -81,8 +81,12 @@ class BenchTask:
     judge: Callable[[Row, Asked, Reply], Verdict]
     by_subset: bool = False
     """Worked examples are of the row's own subset."""
+    worked: Callable[[Row], Sequence[Row]] | None = None
+    """Worked examples that come with the task; without them they are drawn from rows (`eval.tasks.examples`)."""
     cluster: Callable[[Row], str] | None = None
     """Items with one passage are not independent: what they share."""
+    as_turns: bool = False
+    """Always asked in the model's chat form: what is measured is how it answers a person."""
     runs_code: bool = False
     """Judged by running what the model wrote, so only where a sandbox can be built."""
     chance: float | None = None
