@@ -188,7 +188,14 @@ def reliability(title: str, subtitle: str, bins: Sequence[Bin], width: float) ->
         told = f"{each.count:,} answers, {_percent(each.confidence)} sure, {_percent(each.accuracy)} right"
         content.append(svg.whisker(x, upper, x, lower))
         content.append(
-            tag("circle", tag("title", told), cx=x, cy=bottom - side * each.accuracy, r=2.5 + 3.5 * share**0.5, class_="f1")
+            tag(
+                "circle",
+                tag("title", told),
+                cx=x,
+                cy=bottom - side * each.accuracy,
+                r=2.5 + 3.5 * share**0.5,
+                class_="f1",
+            )
         )
         content.append(svg.block(max(x - 4, left), bottom + 30 - 22 * share, 8, 22 * share, "f6", told, radius=0))
     content.append(svg.rule(left, bottom + 30, right, bottom + 30))
@@ -211,7 +218,10 @@ def over_length(curves: Curves, width: float) -> Drawing:
     content: list[Child] = [svg.text(0, 12, svg.fitted(curves.title, width), "value")]
     content.append(svg.text(0, 27, f"{_percent(curves.level)} without a limit", "tick"))
     for tick in ticks:
-        content += [svg.rule(left, up(tick), right, up(tick)), svg.text(left - 5, up(tick) + 4, _percent(tick), "tick", "end")]
+        content += [
+            svg.rule(left, up(tick), right, up(tick)),
+            svg.text(left - 5, up(tick) + 4, _percent(tick), "tick", "end"),
+        ]
     for limit in curves.limits:
         content.append(svg.text(across(limit), bottom + 15, f"{limit:g}", "tick", "middle"))
     content.append(svg.rule(left, up(curves.level), right, up(curves.level), "baseline"))
