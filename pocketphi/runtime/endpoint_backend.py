@@ -93,6 +93,7 @@ class EndpointBackend:
         if model is None or max_context is None:
             model, max_context = self._listed(model, max_context)
         self.model = model
+        self._opens: bool | None = None
         self._form, self._why_not = self._form_of_scores()
         self._max_context = max_context
 
@@ -211,7 +212,7 @@ class EndpointBackend:
             reply = self._server.post(path, {**body, "echo": True, "logprobs": 1}, calls)
             return echo_of_completion(reply, prompt)
         reply = self._server.post(path, {**body, "prompt_logprobs": 1}, calls)
-        return echo_of_prompt(reply, prompt if isinstance(prompt, str) else None)
+        return echo_of_prompt(reply, prompt if isinstance(prompt, str) else None, self._opens)
 
     def _asked(self, prompt: Prompt) -> tuple[str, dict[str, Any]]:
         """Path and body of a request."""
@@ -250,6 +251,7 @@ class EndpointBackend:
                 echoes = [self._read(form, text) for text in (_PROBE, _PROBE, _PROBE + _PROBE_LONGER)]
                 if None not in echoes:
                     _agree([echo for echo in echoes if echo is not None])
+                    self._opens = echoes[0] is not None and not echoes[0].pieces[0]
                     return form, ""
             except Untrue as lie:
                 why = str(lie)

@@ -84,11 +84,12 @@ def echo_of_completion(reply: Mapping[str, Any], prompt: str) -> Echo | None:
     )
 
 
-def echo_of_prompt(reply: Mapping[str, Any], prompt: str | None) -> Echo | None:
+def echo_of_prompt(reply: Mapping[str, Any], prompt: str | None, opens: bool | None = None) -> Echo | None:
     """From a reply with vLLM's `prompt_logprobs`; None if the server gives no such thing.
 
     Args:
         prompt: what the tokens must add up to; None for a conversation, whose text only the server knows.
+        opens: whether the server puts a token of its own before every text; None if that is not known.
 
     Raises:
         Untrue: it does, and what it gives is wrong.
@@ -115,7 +116,7 @@ def echo_of_prompt(reply: Mapping[str, Any], prompt: str | None) -> Echo | None:
         keys.append(key)
         piece = row[key].get("decoded_token")
         pieces.append(piece if isinstance(piece, str) else "")
-    texts = _named(pieces, prompt)
+    texts = _named(pieces, prompt, opens)
     if prompt is not None and spans(texts, prompt) is None:
         raise Untrue(f"gives tokens that do not add up to the prompt: `{shown(''.join(texts))}`")
     return Echo(
@@ -130,38 +131,44 @@ def spans(pieces: Sequence[str], text: str) -> list[tuple[int, int]] | None:
     """From where to where in `text` each token lies; None if they do not add up to it.
 
     Allowed for: a first token that opens every text; spaces that a token loses by itself; letters that several tokens
-    share, which then all lie where the letter does.
+    share. Neighbours that are unclear in this way lie, all of them, where they do together.
     """
     found: list[tuple[int, int]] = []
     place = 0
-    blurred: list[str] = []
+    unclear: list[str] = []
     for index, piece in enumerate(pieces):
-        if is_blurred(piece) and not text.startswith(piece, place):
-            blurred.append(piece)
+        if not piece or (is_blurred(piece) and not text.startswith(piece, place)):
+            unclear.append(piece)
             continue
-        if blurred:
-            reach = place + sum(map(len, blurred)) + len(piece)
-            until = text.find(piece, place + 1, reach + 1)
-            if until < 0:
+        if unclear:
+            reach = place + sum(max(1, len(each)) for each in unclear) + 1 + len(piece)
+            until = text.find(piece, place + any(unclear), reach)
+            if until < 0 or not _may_be(unclear, text[place:until]):
                 return None
-            found += [(place, until)] * len(blurred)
-            place, blurred = until, []
+            found += [(place, until)] * len(unclear)
+            place, unclear = until, []
         start = place
         if text.startswith(piece, place):
             place += len(piece)
         elif text.startswith(" " + piece, place):
             place += 1 + len(piece)
-        elif place == 0 and piece.startswith(" ") and text.startswith(piece[1:]):
+        elif place == 0 and index <= 1 and piece.startswith(" ") and text.startswith(piece[1:]) and piece != " ":
             place = len(piece) - 1
         elif index > 0:
             return None
         found.append((start, place))
-    if blurred:
-        if not 0 < len(text) - place <= sum(map(len, blurred)):
-            return None
-        found += [(place, len(text))] * len(blurred)
-        place = len(text)
-    return found if place == len(text) else None
+    if unclear and not any(unclear) <= len(text) - place <= sum(max(1, len(each)) for each in unclear):
+        return None
+    if unclear and not _may_be(unclear, text[place:]):
+        return None
+    found += [(place, len(text))] * len(unclear)
+    return found if unclear or place == len(text) else None
+
+
+def _may_be(unclear: Sequence[str], text: str) -> bool:
+    """Whether `text` may be what these tokens hide: letters beyond ASCII, spaces, and what one of them shows."""
+    shown_too = set("".join(unclear))
+    return all(letter.isspace() or not letter.isascii() or letter in shown_too for letter in text)
 
 
 def only_choice(reply: Mapping[str, Any]) -> dict[str, Any]:
@@ -189,16 +196,14 @@ def _prompt_length(reply: Mapping[str, Any], tokens: list[str], prompt: str) -> 
     )
 
 
-def _named(pieces: Sequence[str | None], prompt: str | None) -> list[str]:
-    """`pieces` with the unnamed first one: what the prompt has before the second, if that is not far in."""
+def _named(pieces: Sequence[str | None], prompt: str | None, opens: bool | None) -> list[str]:
+    """`pieces` with the first one, where it is unnamed: nothing, if the server put it there, else what of the prompt
+    stands before the second, as far as the others fix that."""
     rest = [piece or "" for piece in pieces[1:]]
-    first = pieces[0]
-    if first is not None or prompt is None:
-        return [first or "", *rest]
-    if spans(["", *rest], prompt) is not None:
-        return ["", *rest]
-    lengths = range(1, min(len(prompt), 256) + 1)
-    return [next((prompt[:n] for n in lengths if spans(rest, prompt[n:]) is not None), ""), *rest]
+    if pieces[0] is not None or prompt is None:
+        return [pieces[0] or "", *rest]
+    starts = (*([0] if opens is not False else []), *([] if opens else range(1, min(len(prompt), 256) + 1)), 0)
+    return [next((prompt[:n] for n in starts if spans(["", *rest], prompt[n:]) is not None), ""), *rest]
 
 
 def _checked(index: int, own: Any, tops: Any) -> tuple[float | None, float | None]:
