@@ -12,8 +12,10 @@ from eval.made_run import HOSTILE
 from pocketphi.eval.results import Item, Results, Score, TaskResult, write_items, write_results
 from pocketphi.eval.statistics import scores_of
 
-CHOICE = {"phi3_mmlu": 4, "phi3_hellaswag": 4, "phi3_arc_challenge": 4, "phi3_arc_easy": 4, "phi3_piqa": 2, "phi3_boolq": 2,
-          "phi3_winogrande": 2, "phi3_commonsense_qa": 5}  # fmt: skip
+CHOICE = {
+    "phi3_mmlu": 4, "phi3_hellaswag": 4, "phi3_arc_challenge": 4, "phi3_arc_easy": 4, "phi3_piqa": 2, "phi3_boolq": 2,
+    "phi3_winogrande": 2, "phi3_commonsense_qa": 5,
+}  # fmt: skip
 WRITTEN = ("phi3_gsm8k", "phi3_triviaqa")
 SUBJECTS = (
     "abstract_algebra", "anatomy", "astronomy", "business_ethics", "college_biology", "college_physics", "econometrics",

@@ -26,6 +26,12 @@
     return element;
   };
 
+  const drawn = (name, attributes) => {
+    const element = document.createElementNS("http://www.w3.org/2000/svg", name);
+    Object.entries(attributes).forEach(([key, value]) => element.setAttribute(key, value));
+    return element;
+  };
+
   const option = (value, text) => {
     const element = make("option", "", text);
     element.value = value;
@@ -64,10 +70,9 @@
       row.append(make("span", "letter", letter(index)), make("span", "text", text));
       if (signs.length) row.append(make("span", "sign", signs.join(", ")));
       if (index < item.odds.length) {
-        const bar = document.createElement("meter");
-        bar.max = 1;
-        bar.value = item.odds[index];
-        bar.setAttribute("aria-label", `probability of ${letter(index)}`);
+        const bar = drawn("svg", { viewBox: "0 0 100 8", preserveAspectRatio: "none", "aria-hidden": "true" });
+        bar.append(drawn("rect", { width: 100, height: 8, class: "track" }));
+        bar.append(drawn("rect", { width: 100 * Math.min(item.odds[index], 1), height: 8, class: "f1" }));
         row.append(bar, make("span", "odds", percent(item.odds[index])));
       }
       list.append(row);

@@ -12,7 +12,7 @@ DIGITS = 12
 
 def head(run: Run) -> list[Child]:
     """What stands above the sections."""
-    model = run.results.model if isinstance(run.results.model, dict) else {}
+    model = run.results.model
     digest = str(model.get("digest", ""))[:DIGITS]
     told = " · ".join(str(part) for part in (model.get("backend"), digest) if part)
     return [
@@ -30,13 +30,12 @@ def _lead(run: Run) -> Child:
         number = len(run.scored)
         return tag("p", f"Measured on {number} {'task' if number == 1 else 'tasks'}.", class_="lead")
     theirs, ours, shared = found
-    over = "benchmark" if shared == 1 else "benchmarks"
     return tag(
         "p",
         "On average ",
         tag("b", f"{ours:.1f}{NBSP}%"),
-        f" over {shared} of the {len(AVERAGED)} {over} of the Phi-3 report. Phi-3 mini has a published {theirs:.1f}{NBSP}% on "
-        "the same, through another pipeline.",
+        f" over {shared} of the {len(AVERAGED)} benchmarks of the Phi-3 report. Phi-3 mini has a published "
+        f"{theirs:.1f}{NBSP}% on the same, through another pipeline.",
         class_="lead",
     )
 
@@ -62,6 +61,6 @@ def _cards(run: Run) -> Child:
         return None
     return tag(
         "dl",
-        [tag("div", tag("dt", name, tag("small", f" · {more}")), tag("dd", value)) for name, value, more in cards],
+        [tag("div", tag("dt", name, tag("small", more)), tag("dd", value)) for name, value, more in cards],
         class_="cards",
     )

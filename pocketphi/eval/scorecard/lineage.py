@@ -44,8 +44,6 @@ def lineage_section(run: Run) -> Section:
 
 
 def _rows(value: Mapping[str, Any]) -> list[list[Child]]:
-    if not isinstance(value, Mapping):
-        return []
     return [[tag("code", key), tag("code", _shown(value[key]))] for key in sorted(value)]
 
 

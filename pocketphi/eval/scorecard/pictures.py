@@ -5,7 +5,7 @@ in percent.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from pocketphi.eval.report import svg
@@ -103,7 +103,7 @@ def _rung(rung: Rung, left: float, right: float, y: float) -> list[Child]:
     bottom = y + 20 + 10 * len(rung.others)
     middle = y + 10
     if rung.ours is not None:
-        content.append(svg.block(left, y + 3, _at(rung.ours.value, left, right) - left, 14, "f1", rung.ours.hint))
+        content.append(svg.block(left, y + 3, _at(rung.ours.value, left, right) - left, 14, "f1 pale", rung.ours.hint))
     if rung.chance is not None:
         x = _at(rung.chance, left, right)
         hint = tag("title", f"{rung.label}, guessing: {_percent(rung.chance)}")
@@ -113,6 +113,8 @@ def _rung(rung: Rung, left: float, right: float, y: float) -> list[Child]:
     if rung.ours is not None:
         low, high = (_at(value, left, right) for value in (rung.ours.low, rung.ours.high))
         content.append(svg.whisker(low, middle, high, middle))
+        told = tag("title", rung.ours.hint)
+        content.append(tag("circle", told, cx=_at(rung.ours.value, left, right), cy=middle, r=4.4, class_="f1"))
     for row, mark in enumerate(rung.others):
         content += _point(mark, left, right, y + 25 + 10 * row)
     return content
@@ -123,10 +125,10 @@ def hollow(shape: str, x: float, y: float, hint: str) -> Html:
     title = tag("title", hint) if hint else None
     if shape == "circle":
         return tag("circle", title, cx=x, cy=y, r=4.6, class_="hollow")
-    a, b = number(x), number(y)
-    d = f"M{a} {number(y - 6)}L{number(x + 6)} {b}L{a} {number(y + 6)}L{number(x - 6)} {b}Z"
+    top = f"M{number(x)} {number(y - 6)}"
+    d = f"{top}L{number(x + 6)} {number(y)}L{number(x)} {number(y + 6)}L{number(x - 6)} {number(y)}Z"
     if shape == "triangle":
-        d = f"M{a} {number(y - 6)}L{number(x + 5.8)} {number(y + 4.6)}H{number(x - 5.8)}Z"
+        d = f"{top}L{number(x + 5.8)} {number(y + 4.6)}H{number(x - 5.8)}Z"
     return tag("path", title, d=d, class_="hollow")
 
 
@@ -147,7 +149,7 @@ def dots(rows: Sequence[Dot], width: float, reach: tuple[float, float] = (0.0, 1
     bottom = y + len(rows) * (36.0 if slim else 21.0)
     ticks = QUARTERS if reach == (0.0, 1.0) else svg.nice_ticks(low, high, 3 if slim else 5)
     for tick in ticks:
-        signed = f"{100 * tick:+.3g}" if low < 0 and round(100 * tick, 6) else _percent(tick)
+        signed = points(tick, 3) if low < 0 else _percent(tick)
         content += [svg.rule(across(tick), 18, across(tick), bottom), _tick_text(across(tick), 12, signed, start, end)]
     if low < 0:
         content.append(svg.rule(across(0.0), 18, across(0.0), bottom, "baseline"))
@@ -168,10 +170,9 @@ def dots(rows: Sequence[Dot], width: float, reach: tuple[float, float] = (0.0, 1
 
 def reliability(title: str, subtitle: str, bins: Sequence[Bin], width: float) -> Drawing:
     """How often a model is right (up) where it is so sure (right); on the diagonal it is as right as it is sure."""
-    left, right, top = 34.0, width - 8, 36.0
+    left, right, top = 40.0, width - 8, 38.0
     side = right - left
     bottom = top + side
-    most = max((each.count for each in bins), default=1) or 1
     content: list[Child] = [
         svg.text(0, 12, svg.fitted(title, width), "value"),
         svg.text(0, 27, svg.fitted(subtitle, width, 11), "tick"),
@@ -180,31 +181,19 @@ def reliability(title: str, subtitle: str, bins: Sequence[Bin], width: float) ->
         x, y = left + side * tick, bottom - side * tick
         content += [svg.rule(left, y, right, y), svg.rule(x, top, x, bottom)]
         content.append(svg.text(left - 5, y + 4, _percent(tick), "tick", "end"))
-        content.append(_tick(x, bottom + 46, tick, left, right))
+        content.append(_tick(x, bottom + 16, tick, left, right))
     content.append(svg.rule(left, bottom, right, top, "baseline"))
     for each in bins:
-        x, share = left + side * each.confidence, each.count / most
-        upper, lower = bottom - side * each.high, bottom - side * each.low
+        x, y = left + side * each.confidence, bottom - side * each.accuracy
         told = f"{each.count:,} answers, {_percent(each.confidence)} sure, {_percent(each.accuracy)} right"
-        content.append(svg.whisker(x, upper, x, lower))
-        content.append(
-            tag(
-                "circle",
-                tag("title", told),
-                cx=x,
-                cy=bottom - side * each.accuracy,
-                r=2.5 + 3.5 * share**0.5,
-                class_="f1",
-            )
-        )
-        content.append(svg.block(max(x - 4, left), bottom + 30 - 22 * share, 8, 22 * share, "f6", told, radius=0))
-    content.append(svg.rule(left, bottom + 30, right, bottom + 30))
-    return Drawing(width, bottom + 52, content)
+        content.append(svg.whisker(x, bottom - side * each.high, x, bottom - side * each.low))
+        content.append(tag("circle", tag("title", told), cx=x, cy=y, r=4.2, class_="f1"))
+    return Drawing(width, bottom + 22, content)
 
 
 def over_length(curves: Curves, width: float) -> Drawing:
     """Right and short enough, over how long an answer may be."""
-    left, right, top, bottom = 34.0, width - 8, 36.0, 150.0
+    left, right, top, bottom = 40.0, width - 8, 38.0, 152.0
     first, last = (math.log(max(value, 1.0)) for value in (curves.limits[0], curves.limits[-1]))
     high = max(curves.level, *curves.strict, *curves.soft, 0.05)
     ticks = [tick for tick in svg.nice_ticks(0.0, high * 1.1, 3) if tick <= 1.0]
@@ -225,12 +214,12 @@ def over_length(curves: Curves, width: float) -> Drawing:
     for limit in curves.limits:
         content.append(svg.text(across(limit), bottom + 15, f"{limit:g}", "tick", "middle"))
     content.append(svg.rule(left, up(curves.level), right, up(curves.level), "baseline"))
-    for name, values, class_ in (("SCA", curves.soft, "curve f3 soft"), ("HCA", curves.strict, "curve f1")):
+    for measure, values, colour in (("SCA", curves.soft, "f3"), ("HCA", curves.strict, "f1")):
         points = [(across(limit), up(value)) for limit, value in zip(curves.limits, values, strict=True)]
-        content.append(svg.trace(points, class_))
+        content.append(svg.trace(points, f"curve {colour}"))
         for (x, y), limit, value in zip(points, curves.limits, values, strict=True):
-            hint = tag("title", f"{name} at {limit:g} words: {_percent(value)}")
-            content.append(tag("circle", hint, cx=x, cy=y, r=3.4, class_=class_.split()[1]))
+            hint = tag("title", f"{measure} at {limit:g} words: {_percent(value)}")
+            content.append(tag("circle", hint, cx=x, cy=y, r=3.4, class_=colour))
     return Drawing(width, bottom + 22, content)
 
 
@@ -267,6 +256,12 @@ def _tick_text(x: float, y: float, told: str, left: float, right: float) -> Html
     half = svg.text_width(told, 11) / 2
     anchor = "start" if x - half < left else "end" if x + half > right else "middle"
     return svg.text(x, y, told, "tick", anchor)
+
+
+def points(value: float, digits: int | None = None) -> str:
+    """A difference of shares in points, signed: one decimal, or so many digits."""
+    shown = f"{100 * value:+.1f}" if digits is None else f"{100 * value:+.{digits}g}"
+    return "0" if not float(shown) else shown.replace("-", "−")
 
 
 def _percent(value: float) -> str:

@@ -23,14 +23,14 @@ class Published:
     title: str
     shots: int
     how: str
-    """Chain of thought, MC2, or nothing."""
+    """CoT (chain of thought), MC2 (probability of all true answers together), or nothing."""
     scores: Mapping[str, float]
     """Column -> percent, where there is one."""
     size: int | None
     """Items of the public test set (validation where the test's answers are kept back); None where sets differ."""
 
 
-_MC2, _COT = "MC2", "chain of thought"
+_MC2, _COT = "MC2", "CoT"
 _Row = tuple[str, int, str, int | None, Sequence[float | None]]
 # fmt: off
 _ROWS: Mapping[str, _Row] = {

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pocketphi.errors import UserError, shown
-from pocketphi.eval.results import ITEMS, Item, Results, Score, TaskResult, read_items, read_results
+from pocketphi.eval.results import ITEMS, RESULTS, Item, Results, Score, TaskResult, read_items, read_results
 from pocketphi.eval.scorecard.published import PUBLISHED
 
 
@@ -44,6 +44,8 @@ class Run:
 def read_run(folder: Path) -> Run:
     """Raises `UserError` if there are no results, or they are damaged beyond use."""
     found = read_results(folder)
+    if not all(isinstance(table, dict) for table in (found.model, found.code, found.settings)):
+        raise UserError(f"`{folder / RESULTS}` is damaged", hint="evaluate the model again")
     notes: list[str] = []
     tasks = {}
     for name in sorted(found.tasks, key=_place):
@@ -65,8 +67,8 @@ def read_run(folder: Path) -> Run:
             notes.append(f"{len(every) - len(sound):,} damaged items of `{name}`")
         if sound:
             items[name] = sound
-    name = found.model.get("name") if isinstance(found.model, Mapping) else None
-    label = name if isinstance(name, str) and name.strip() else folder.name
+    called = str(found.model.get("name", "")).strip()
+    label = called or folder.resolve().name
     return Run(label=label, results=replace(found, tasks=tasks), items=items, notes=notes)
 
 
@@ -131,6 +133,11 @@ def _is_sound(item: Item) -> bool:
 def is_number(value: Any) -> bool:
     """Finite, and no truth value."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def number_of(value: Any) -> float | None:
+    """The value, if it is one."""
+    return float(value) if is_number(value) else None
 
 
 def _is_count(value: Any) -> bool:

@@ -37,9 +37,10 @@ def table_section(run: Run) -> Section:
             ),
             _benchmarks(run),
             note(
-                f"Published: {SOURCE}. * The report prints 85.8 for GPT-3.5 on TruthfulQA, which contradicts the average "
-                "that it prints and the model cards: both need 67.7. Phi-3.5 mini is shown where it was asked with as "
-                "many examples.",
+                f"Published: {SOURCE}. * The report prints 85.8 for GPT-3.5 on TruthfulQA, which contradicts the "
+                "average that it prints and the model cards: both need 67.7. Phi-3.5 mini is shown where it was asked "
+                "with as many examples. CoT: the answer is reasoned first. MC2: the probability of all true answers "
+                "together.",
             ),
         ]
     if rest:
@@ -209,7 +210,7 @@ def _rung(name: str, run: Run, others: Sequence[Run]) -> Rung:
         ours=_mark(name, run, "f1"),
         others=[mark for mark in marks if mark is not None],
         published=[
-            (shape, theirs[column] / 100, f"{title}, {column}, published: {theirs[column]:g}{NBSP}%")
+            (shape, theirs[column] / 100, f"{title}, {column}, published: {theirs[column]:.1f}{NBSP}%")
             for shape, column in zip(SHAPES, PHI3, strict=False)
             if column in theirs
         ],
@@ -222,8 +223,9 @@ def _mark(name: str, run: Run, colour: str) -> Mark | None:
     if pair is None or not is_share(pair[0]):
         return None
     task, score = pair
-    told = f"{title_of(name, task)}, {run.label}: {100 * score.value:.1f} % ± {100 * score.standard_error:.1f} of {score.count:,}"
-    return Mark(value=score.value, low=score.low, high=score.high, colour=colour, hint=told)
+    value, _ = _shown(score, is_share=True)
+    hint = f"{title_of(name, task)}, {run.label}: {value} of {score.count:,}"
+    return Mark(value=score.value, low=score.low, high=score.high, colour=colour, hint=hint)
 
 
 def _colour(index: int) -> str:
@@ -236,7 +238,7 @@ def _linked(name: str, title: str, run: Run) -> Child:
 
 
 def _published(name: str, column: str, score: float | None) -> str:
-    return "" if score is None else f"{score:g}{'*' if (name, column) == CORRECTED else ''}"
+    return "" if score is None else f"{score:.1f}{'*' if (name, column) == CORRECTED else ''}"
 
 
 def _edge(column: str) -> str:
@@ -244,6 +246,6 @@ def _edge(column: str) -> str:
 
 
 def _broken(name: str) -> Child:
-    """A model's name in two lines."""
-    first, _, last = name.rpartition(" ")
+    """A model's name in two lines; what the head of its group says already is left out."""
+    first, _, last = name.replace("Phi-3 ", "").replace("Phi-3.5 mini", "3.5-mini").rpartition(" ")
     return [first, tag("br"), last]

@@ -8,8 +8,8 @@ from pocketphi.eval.report.markup import Child, tag
 from pocketphi.eval.report.page import Section, folded, note, table
 from pocketphi.eval.report.pictures import figure
 from pocketphi.eval.report.units import NBSP
-from pocketphi.eval.scorecard.pictures import Dot, dots
-from pocketphi.eval.scorecard.reading import Run, is_number, is_share, title_of
+from pocketphi.eval.scorecard.pictures import Dot, dots, points
+from pocketphi.eval.scorecard.reading import Run, is_share, number_of, title_of
 from pocketphi.eval.statistics import Paired, format_spread, holm, paired
 
 
@@ -130,16 +130,15 @@ def _against(run: Run, other: Run) -> list[Child]:
                 value=each.difference,
                 low=each.low,
                 high=each.high,
-                note=f"{100 * each.difference:+.1f}",
+                note=points(each.difference),
                 colour={"higher": "f2", "lower": "f5", "unclear": "f6"}[each.verdict],
             )
             for title, each in found.items()
         ]
-        widest = max(max(abs(row.low), abs(row.high)) for row in rows) or 0.01
-        reach = (-1.05 * widest, 1.05 * widest)
-        told = "; ".join(
-            f"{title} {100 * each.difference:+.1f} points, {each.verdict}" for title, each in found.items()
-        )
+        low, high = min(0.0, *(row.low for row in rows)), max(0.0, *(row.high for row in rows))
+        margin = 0.05 * (high - low) or 0.01
+        reach = (low - margin, high + margin)
+        told = "; ".join(f"{title} {points(each.difference)} points, {each.verdict}" for title, each in found.items())
         content.append(
             figure(
                 lambda width: dots(rows, width, reach),
@@ -151,8 +150,8 @@ def _against(run: Run, other: Run) -> list[Child]:
         cells: list[list[Child]] = [
             [
                 title,
-                f"{100 * each.difference:+.1f}{NBSP}±{NBSP}{100 * each.standard_error:.1f}",
-                f"{100 * each.low:+.1f} – {100 * each.high:+.1f}",
+                f"{points(each.difference)}{NBSP}±{NBSP}{100 * each.standard_error:.1f}",
+                f"{points(each.low)} to {points(each.high)}",
                 f"{each.wins:,}",
                 f"{each.losses:,}",
                 f"{each.ties:,}",
@@ -175,13 +174,14 @@ def _p_value(value: float) -> str:
 
 def _part(value: Mapping[str, Any], part: str, *, share: bool) -> str:
     found = value.get(part)
-    if isinstance(found, Mapping):  # a score with its error
-        mean, error = found.get("value"), found.get("standard_error")
-        if is_number(mean) and is_number(error):
-            return f"{100 * mean:.1f}{NBSP}±{NBSP}{100 * error:.1f}" if share else f"{mean:.4g}{NBSP}±{NBSP}{error:.2g}"
-    return "–"
+    if not isinstance(found, Mapping):
+        return "–"
+    mean, error = (number_of(found.get(key)) for key in ("value", "standard_error"))
+    if mean is None or error is None:
+        return "–"
+    return f"{100 * mean:.1f}{NBSP}±{NBSP}{100 * error:.1f}" if share else f"{mean:.4g}{NBSP}±{NBSP}{error:.2g}"
 
 
 def _found(value: Mapping[str, Any]) -> str:
-    count, total = value.get("dirty_count"), value.get("count")
-    return f"{count:,} of {total:,}" if is_number(count) and is_number(total) else "–"
+    count, total = number_of(value.get("dirty_count")), number_of(value.get("count"))
+    return "–" if count is None or total is None else f"{count:,.0f} of {total:,.0f}"
