@@ -13,18 +13,19 @@ The split of context and continuation is that of `ScoreRequest`. Where a token e
 are those of the context alone: no merge of byte pairs has crossed the border, so none depends on what follows. Only
 where a token crosses it, and in conversations, the context is asked for by itself.
 
-The weights behind an address can change unseen: `digest` says where, not what.
+The weights behind an address can change unseen: `identity` says where, not what.
 """
 
-import hashlib
+import re
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from functools import cached_property
 from itertools import takewhile
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 from pocketphi.chat import Message
 from pocketphi.config import Settings
+from pocketphi.config import settings as current_settings
 from pocketphi.errors import UserError, shown
 from pocketphi.runtime.backend import Capabilities, GenerateRequest, GenerateResult, ScoreRequest, ScoreResult
 from pocketphi.runtime.endpoint_echo import (
@@ -97,15 +98,26 @@ class EndpointBackend:
         self._form, self._why_not = self._form_of_scores()
         self._max_context = max_context
 
+    @classmethod
+    def connect(cls, address: str, *, max_context: int | None = None) -> Self:
+        """As the surroundings allow. `address` ends with `#NAME` where a server has several models."""
+        place, _, model = address.partition("#")
+        return cls(place, current_settings(), model=model or None, max_context=max_context)
+
     @property
     def address(self) -> str:
         """Where the server is; holds no key."""
         return self._server.address
 
     @property
-    def digest(self) -> str:
+    def name(self) -> str:
+        """The model's, as it may name a folder."""
+        return re.sub(r"[^A-Za-z0-9._-]+", "-", self.model)[:100].strip(".-") or "remote"
+
+    @property
+    def identity(self) -> str:
         """Stands for the model where its weights' digest would, in a cache for instance."""
-        return "remote:" + hashlib.sha256(f"{self.address}\n{self.model}".encode()).hexdigest()
+        return f"remote {self.address} {self.model}"
 
     @property
     def capabilities(self) -> Capabilities:
@@ -124,7 +136,7 @@ class EndpointBackend:
         if self._form is None:
             raise UserError(
                 f"`{self.address}` cannot score texts: it {self._why_not}",
-                hint="vLLM and SGLang can; of other servers, only tasks that let the model write can be asked",
+                hint=_NO_SCORES,
             )
         talks = list(dict.fromkeys(r.context for r in requests if not isinstance(r.context, str) and r.continuation))
         contexts = dict(zip(talks, self._each(self._echo, talks), strict=True))
@@ -193,7 +205,7 @@ class EndpointBackend:
         try:
             echo = self._read(form, prompt, calls)
         except Untrue as lie:
-            self._server.refuse(str(lie), hint="its scores cannot be trusted")
+            self._server.refuse(str(lie), hint=_NO_SCORES)
         except EndpointError as error:
             if isinstance(prompt, str) or error.status not in _CANNOT:
                 raise
@@ -229,16 +241,16 @@ class EndpointBackend:
         reply = self._server.get("/models")
         entries = reply.get("data")
         if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-            self._server.refuse("does not list its models", hint="give the model's name and `max_context`")
+            self._server.refuse("does not list its models", hint="is this the address of an OpenAI-compatible server?")
         entry: dict[str, Any] = next((e for e in entries if model is None or e.get("id") == model), {})
         name = entry.get("id") if model is None else model
         if not isinstance(name, str) or not name:
-            self._server.refuse("lists no model", hint="give the model's name")
+            self._server.refuse("lists no model", hint="load one there, or name it: `ADDRESS#NAME`")
         told = entry.get("max_model_len", entry.get("context_length"))
         length = told if max_context is None else max_context
         if not isinstance(length, int) or isinstance(length, bool) or length < 1:
             self._server.refuse(
-                f"does not say how many tokens the context of `{shown(name)}` holds", hint="give `max_context`"
+                f"does not say how many tokens the context of `{shown(name)}` holds", hint="give it with `--context`"
             )
         return name, length
 
@@ -296,6 +308,7 @@ class EndpointBackend:
         return [future.result() for future in futures]
 
 
+_NO_SCORES = "vLLM and SGLang score; of other servers, only tasks that let the model write can be asked"
 _NO_CHAT_SCORES = "it needs vLLM's `prompt_logprobs`; or evaluate without the chat form"
 
 

@@ -42,6 +42,7 @@ class Patience:
 
     timeout_seconds: float = 300.0
     """From the first byte sent to the last one read, each time."""
+    connect_seconds: float = 20.0
     attempts: int = 5
     backoff_seconds: float = 0.5
     """The first pause; each further one is twice as long."""
@@ -167,6 +168,7 @@ class Server:
         try:
             connection.connect()
             wire = connection.sock
+            wire.settimeout(self._patience.timeout_seconds)
         except ssl.SSLCertVerificationError as error:
             hint = "check the clock; name the certificate file of a company in `SSL_CERT_FILE`"
             self.refuse(f"shows a certificate that cannot be trusted: {error.verify_message}", hint=hint)
@@ -257,7 +259,7 @@ class Server:
         """A connection that is not open yet, and what to ask it for; through a proxy if the surroundings have one."""
         host, port, scheme = self._base.hostname or "", self._base.port, self._base.scheme
         proxy = None if self._is_here or proxy_bypass(host) else getproxies().get(scheme)
-        timeout = self._patience.timeout_seconds
+        timeout = min(self._patience.connect_seconds, self._patience.timeout_seconds)
         kind = http.client.HTTPSConnection if scheme == "https" else http.client.HTTPConnection
         if proxy is None:
             return kind(host, port, timeout=timeout), target

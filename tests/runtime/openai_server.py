@@ -69,7 +69,8 @@ class OpenAI:
             return self._completion(body) if path == "/v1/completions" else self._chat(body)
 
     def _completion(self, body: dict[str, Any]) -> dict[str, Any]:
-        tokens = self.model.tokenizer.encode(body["prompt"])
+        bos = self.model.bos_id
+        tokens = [*([] if bos is None else [bos]), *self.model.tokenizer.encode(body["prompt"])]
         text, num_tokens, ended, stop = self._written(body["prompt"], body)
         choice: dict[str, Any] = {"index": 0, "text": text, "finish_reason": ended, "stop_reason": stop}
         if body.get("echo") and self.echoes:

@@ -1,6 +1,8 @@
 """A server behind HTTP: the model's own answers through it, and no belief in what cannot be true."""
 
 import json
+import os
+import signal
 import socket
 import threading
 import time
@@ -65,7 +67,12 @@ def plain_requests() -> list[ScoreRequest]:
 
 @pytest.mark.parametrize("form", ["echo", "prompt_logprobs"])
 @pytest.mark.parametrize("loses_spaces", [False, True])
-def test_scores_are_the_models_own(server: OpenAI, model: Model, form: str, loses_spaces: bool):
+@pytest.mark.parametrize("opening", [None, "<|endoftext|>"])
+def test_scores_are_the_models_own(
+    server: OpenAI, model: Model, form: str, loses_spaces: bool, opening: str | None, monkeypatch: pytest.MonkeyPatch
+):
+    bos = None if opening is None else model.tokenizer.special_ids[opening]
+    monkeypatch.setattr(Model, "bos_id", property(lambda _: bos))
     server.echoes, server.loses_spaces = form == "echo", loses_spaces
     requests = plain_requests()
     backend: Backend = connect(server)
@@ -153,15 +160,19 @@ def test_the_first_model_of_the_list_with_its_context(server: OpenAI, model: Mod
 def test_a_context_that_nobody_knows_is_asked_for(server: OpenAI):
     with pytest.raises(UserError, match="does not say how many tokens the context of `other` holds") as error:
         connect(server, model="other")
-    assert "max_context" in str(error.value.hint)
+    assert "--context" in str(error.value.hint)
     assert connect(server, model="other", max_context=77).capabilities.max_context == 77
 
 
-def test_the_digest_names_the_place_and_the_model(server: OpenAI):
-    one, two = connect(server), connect(server, model="other", max_context=9)
-    assert one.digest == connect(server).digest
-    assert one.digest != two.digest
-    assert one.digest.startswith("remote:")
+def test_the_identity_names_the_place_and_the_model(server: OpenAI, monkeypatch: pytest.MonkeyPatch):
+    one, two = connect(server), connect(server, model="../some/other", max_context=9)
+    assert one.identity == f"remote {server.address} tiny"
+    assert two.identity == f"remote {server.address} ../some/other"
+    assert (one.name, two.name) == ("tiny", "some-other")
+    monkeypatch.setenv("POCKETPHI_API_KEY", SECRET)
+    named = EndpointBackend.connect(f"{server.address}/#other", max_context=9)
+    assert named.identity == f"remote {server.address} other"
+    assert SECRET not in named.identity
 
 
 def test_a_server_without_logprobs_can_only_write(server: OpenAI, model: Model):
@@ -426,7 +437,8 @@ def test_a_pause_without_end_is_cut(server: OpenAI):
         backend.generate([GenerateRequest(prompt="the tin", max_tokens=1)])
 
 
-def test_the_first_failure_abandons_the_rest(server: OpenAI):
+@pytest.mark.parametrize("why", ["a failure", "Ctrl-C"])
+def test_who_stops_abandons_the_rest(server: OpenAI, why: str):
     """Within moments, though the others are waiting for an answer that takes a minute."""
     backend = connect(server, concurrency=4)
     leave = threading.Event()
@@ -434,14 +446,18 @@ def test_the_first_failure_abandons_the_rest(server: OpenAI):
     def wrong(_path: str, body: dict[str, Any], right: dict[str, Any]) -> Any:
         if body["prompt"] == "bad":
             time.sleep(0.2)
-            return lambda request: send(request, b'{"error": "bad"}', 400)
+            if why == "a failure":
+                return lambda request: send(request, b'{"error": "bad"}', 400)
+            os.kill(os.getpid(), signal.SIGINT)
         leave.wait(60)
         return right
 
     server.wrong = wrong
     start = time.monotonic()
-    with pytest.raises(UserError, match="answered 400: bad"):
-        backend.generate([GenerateRequest(prompt=p, max_tokens=1) for p in ["good"] * 3 + ["bad"] + ["more"] * 20])
+    requests = [GenerateRequest(prompt=p, max_tokens=1) for p in ["good"] * 3 + ["bad"] + ["more"] * 20]
+    with pytest.raises((UserError, KeyboardInterrupt)) as error:
+        backend.generate(requests)
+    assert isinstance(error.value, KeyboardInterrupt) if why == "Ctrl-C" else "answered 400: bad" in str(error.value)
     assert time.monotonic() - start < 5
     leave.set()
     assert not any(body["prompt"] == "more" for body in server.bodies("/completions"))
