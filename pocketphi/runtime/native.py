@@ -132,6 +132,7 @@ class NativeEngine:
         isa: Isa = Isa.AUTO,
     ) -> None:
         self.model = model
+        self.page_budget_bytes = page_budget_bytes
         self.num_threads = chosen_threads(num_threads)
         if not 0 <= page_budget_bytes < 1 << 63:
             raise UserError(f"`page_budget_bytes` is `{page_budget_bytes}`", hint="give 0 or more")

@@ -1,10 +1,12 @@
 """What a request means in tokens: shared by every backend that runs a model in this process."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pocketphi.chat import ChatTemplate, Message, Segment, render_open
 from pocketphi.errors import UserError
 from pocketphi.runtime.backend import GenerateRequest, ScoreRequest
+from pocketphi.runtime.prefixes import common_length
 from pocketphi.runtime.writer import Limits, Writer
 from pocketphi.tokenizer import Tokenizer
 
@@ -31,20 +33,30 @@ class RequestReader:
         self._check(len(tokens) + 1)
         return tokens
 
-    def writer(self, request: GenerateRequest, prompt: list[int]) -> Writer:
+    def writer(self, request: GenerateRequest, prompt: Sequence[int]) -> Writer:
         """What writes the answer after `prompt`."""
         limits = Limits(context=self.context, max_tokens=request.max_tokens, stop_ids=self.stop_ids, stops=request.stop)
         return Writer(self.tokenizer, request.sampling, limits, prompt_length=len(prompt))
 
-    def scored(self, request: ScoreRequest) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """Tokens of context and continuation; the context is never empty. Raises `UserError` if they do not fit."""
-        context, whole = self._tokens(request.context), self._tokens(request.context, request.continuation)
+    def scored(self, requests: Sequence[ScoreRequest]) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
+        """Tokens of contexts and continuations; a context is never empty where its continuation is not.
+
+        Raises:
+            UserError: a request does not fit.
+        """
+        contexts: dict[str | tuple[Message, ...], list[int]] = {}
+        return [self._scored(request, contexts) for request in requests]
+
+    def _scored(
+        self, request: ScoreRequest, contexts: dict[str | tuple[Message, ...], list[int]]
+    ) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        context = contexts.get(request.context)
+        if context is None:
+            context = contexts[request.context] = self._tokens(request.context)
+        whole = self._tokens(request.context, request.continuation)
         # Without BOS and context there is nothing to predict the first token from: it is given, not scored. And a
         # continuation may melt into the context's last tokens: the tokens that differ are its own.
-        same = next(
-            (i for i, (a, b) in enumerate(zip(context, whole, strict=False)) if a != b), min(len(context), len(whole))
-        )
-        split = max(1, same)
+        split = max(1, common_length(context, whole))
         self._check(len(whole))
         return tuple(whole[:split]), tuple(whole[split:])
 

@@ -120,7 +120,7 @@ class TorchBackend:
 
     def score(self, requests: Sequence[ScoreRequest]) -> list[ScoreResult]:
         """Log likelihoods, in the order of the requests. Raises `UserError` if one does not fit."""
-        pairs = [self._reader.scored(request) for request in requests]
+        pairs = self._reader.scored(requests)
         results = [ScoreResult(logprob=0.0, num_tokens=0, is_greedy=True)] * len(requests)
         lengths = {index: len(context) + len(rest) for index, (context, rest) in enumerate(pairs) if rest}
         with self._computing():
