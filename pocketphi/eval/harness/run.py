@@ -27,7 +27,7 @@ from pocketphi.eval.statistics import score_of
 from pocketphi.eval.tasks.examples import Drawn, draw_examples
 from pocketphi.eval.tasks.prompt import FORMATS, Format
 from pocketphi.eval.tasks.rows import Data, Row, load_data
-from pocketphi.eval.tasks.task import BenchTask
+from pocketphi.eval.tasks.task import BenchTask, Choices, Written
 from pocketphi.runtime.backend import Backend
 from pocketphi.version import __version__
 
@@ -291,9 +291,15 @@ def _run_local(subject: Subject, prepared: _Prepared, options: Options, model: H
 
 
 def _asked(task: BenchTask, questions: Sequence[Question], model: HarnessModel) -> list[Item]:
-    wrapped = LocalTask(task, questions)
-    run_harness(lm=model, task_dict={"tasks": {task.name: wrapped}, "groups": {}}, bootstrap_iters=0, log_samples=False)
-    return [wrapped.items[question.row.id] for question in questions]
+    """A task of the harness is of one kind: what is scored and what is written go through it one after the other."""
+    items: dict[str, Item] = {}
+    for kind in (Choices, Written):
+        if of_kind := [question for question in questions if isinstance(question.asked, kind)]:
+            wrapped = LocalTask(task, of_kind)
+            found = {"tasks": {task.name: wrapped}, "groups": {}}
+            run_harness(lm=model, task_dict=found, bootstrap_iters=0, log_samples=False)
+            items.update(wrapped.items)
+    return [items[question.row.id] for question in questions]
 
 
 def _run(task: PublishedTask, options: Options, model: HarnessModel) -> _Found:

@@ -68,7 +68,7 @@ class Prompt:
     def text(self) -> str:
         """For a model that goes on with a text. It ends with the cue, so an answer starts with a space."""
         parts = [self.instruction] if self.instruction else []
-        parts += [self._asked(shot.question) + _behind(self.cue, shot.answer) for shot in self.shots]
+        parts += [self._told(shot) for shot in self.shots]
         return self.example.join([*parts, self._asked(self.question)])
 
     def messages(self) -> tuple[Message, ...]:
@@ -82,6 +82,11 @@ class Prompt:
             if index < len(self.shots):
                 found.append(Message("assistant", _behind(self.cue, self.shots[index].answer)))
         return (*found, Message("assistant", self.cue)) if self.cue else tuple(found)
+
+    def _told(self, shot: Turn) -> str:
+        if self.cue:
+            return f"{shot.question}{self.line}{_behind(self.cue, shot.answer)}"
+        return f"{shot.question} {shot.answer}".rstrip(" ")
 
     def _asked(self, question: str) -> str:
         return f"{question}{self.line}{self.cue}" if self.cue else question
