@@ -12,8 +12,8 @@ from pocketphi.eval.scorecard.reading import Run, title_of
 def lineage_section(run: Run) -> Section:
     """Enough to measure the same again."""
     found = run.results
-    parts = (("Model", found.model), ("Code", found.code), ("Settings", found.settings))
-    tables = [table(["key", "value"], rows, title) for title, value in parts if (rows := _rows(value))]
+    parts = (("model", found.model), ("code", found.code), ("settings", found.settings))
+    rows = [row for name, value in parts for row in _rows(name, value)]
     prompts: list[list[Child]] = [
         [
             tag("code", name),
@@ -36,15 +36,15 @@ def lineage_section(run: Run) -> Section:
                 "p",
                 "The same model, data, settings and code give the same figures, byte for byte: compare the digests.",
             ),
-            *tables,
+            table(["key", "value"], rows, "Model, code and settings") if rows else None,
             folded("Prompts, by task", table(heads, prompts, "Prompts by task", (2, 3))) if prompts else None,
             folded("Data files", table(["file", "SHA-256"], listed, "Data files")) if listed else None,
         ],
     )
 
 
-def _rows(value: Mapping[str, Any]) -> list[list[Child]]:
-    return [[tag("code", key), tag("code", _shown(value[key]))] for key in sorted(value)]
+def _rows(name: str, value: Mapping[str, Any]) -> list[list[Child]]:
+    return [[tag("code", f"{name}.{key}"), tag("code", _shown(value[key]))] for key in sorted(value)]
 
 
 def _digest(value: Any) -> Child:

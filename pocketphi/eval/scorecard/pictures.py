@@ -91,10 +91,13 @@ def ladder(rungs: Sequence[Rung], width: float) -> Drawing:
             rows.append(svg.text(left - 12, y + 14, svg.fitted(rung.label, left - 12), anchor="end"))
             rows.append(svg.text(width, y + 14, note, "value", "end"))
         rows += _rung(rung, left, right, y)
-        y += 24 + 10 * len(rung.others) + (4 if slim else 2)
+        tall = 24 + 10 * len(rung.others) + (4 if slim else 2)
+        # On a phone lines stop where a label stands.
+        content += [svg.rule(x, y, x, y + tall) for x in (_at(tick, left, right) for tick in QUARTERS)]
+        y += tall
     for tick in QUARTERS:
         x = _at(tick, left, right)
-        content += [svg.rule(x, 18, x, y), _tick(x, 12, tick, left, right), _tick(x, y + 14, tick, left, right)]
+        content += [_tick(x, 12, tick, left, right), _tick(x, y + 14, tick, left, right)]
     return Drawing(width, y + 20, [*content, *rows])
 
 
@@ -106,8 +109,8 @@ def _rung(rung: Rung, left: float, right: float, y: float) -> list[Child]:
         content.append(svg.block(left, y + 3, _at(rung.ours.value, left, right) - left, 14, "f1 pale", rung.ours.hint))
     if rung.chance is not None:
         x = _at(rung.chance, left, right)
-        hint = tag("title", f"{rung.label}, guessing: {_percent(rung.chance)}")
-        content.append(tag("line", hint, x1=x, y1=y, x2=x, y2=bottom, class_="chance"))
+        guessing = tag("title", f"{rung.label}, guessing: {_percent(rung.chance)}")
+        content.append(tag("line", guessing, x1=x, y1=y, x2=x, y2=bottom, class_="chance"))
     for shape, value, hint in rung.published:
         content.append(hollow(shape, _at(value, left, right), middle, hint))
     if rung.ours is not None:
@@ -146,13 +149,9 @@ def dots(rows: Sequence[Dot], width: float, reach: tuple[float, float] = (0.0, 1
     def across(value: float) -> float:
         return start + (end - start) * (min(max(value, low), high) - low) / ((high - low) or 1.0)
 
-    bottom = y + len(rows) * (36.0 if slim else 21.0)
     ticks = QUARTERS if reach == (0.0, 1.0) else svg.nice_ticks(low, high, 3 if slim else 5)
-    for tick in ticks:
-        signed = points(tick, 3) if low < 0 else _percent(tick)
-        content += [svg.rule(across(tick), 18, across(tick), bottom), _tick_text(across(tick), 12, signed, start, end)]
-    if low < 0:
-        content.append(svg.rule(across(0.0), 18, across(0.0), bottom, "baseline"))
+    shown = {tick: points(tick, 3) if low < 0 else _percent(tick) for tick in ticks}
+    content += [_tick_text(across(tick), 12, told, start, end) for tick, told in shown.items()]
     for row in rows:
         if slim:
             content.append(svg.text(0, y + 12, svg.fitted(row.label, max(width - notes, 60.0))))
@@ -161,11 +160,14 @@ def dots(rows: Sequence[Dot], width: float, reach: tuple[float, float] = (0.0, 1
         else:
             content.append(svg.text(left - 10, y + 15, svg.fitted(row.label, left - 12), anchor="end"))
             content.append(svg.text(width, y + 15, svg.fitted(row.note, width * 0.3), "value", "end"))
+        content += [svg.rule(across(tick), y, across(tick), y + 21) for tick in ticks]
+        if low < 0:
+            content.append(svg.rule(across(0.0), y, across(0.0), y + 21, "baseline"))
         hint = tag("title", f"{row.label}: {row.note}")
         line = svg.rule(across(row.low), y + 10.5, across(row.high), y + 10.5, f"reach {row.colour}")
         content += [line, tag("circle", hint, cx=across(row.value), cy=y + 10.5, r=4, class_=row.colour)]
         y += 21
-    return Drawing(width, bottom + 4, content)
+    return Drawing(width, y + 4, content)
 
 
 def reliability(title: str, subtitle: str, bins: Sequence[Bin], width: float) -> Drawing:
