@@ -12,8 +12,10 @@ from pocketphi.cli.report import notice
 from pocketphi.errors import UsageError, UserError
 
 if TYPE_CHECKING:
+    from pocketphi.eval.harness.published import PublishedTask
     from pocketphi.eval.harness.run import Subject
     from pocketphi.eval.results import Results
+    from pocketphi.eval.tasks.task import BenchTask
 
 _ADDRESS = ("http://", "https://")
 
@@ -70,11 +72,8 @@ def eval_(
     The report's table by default; any task of lm-evaluation-harness by its name. Answers are kept, so a killed run
     goes on where it stopped. Prints a table and the path of the page.
     """
-    from pocketphi.eval.tasks.catalogue import GROUPS, TASKS
-
     if list_:
-        for group, members in GROUPS.items():
-            print(f"{group}: {', '.join(task.name for task in members)}")
+        _print_tasks()
         return
     try:
         import lm_eval  # noqa: F401 - is it there?
@@ -82,22 +81,19 @@ def eval_(
         raise UserError("`eval` needs lm-evaluation-harness", hint="pip install 'pocketphi[eval]'") from error
     from pocketphi.cli.watch import one_stage
     from pocketphi.config import settings
-    from pocketphi.eval.harness.published import find_published
     from pocketphi.eval.harness.run import Options, answers_path, evaluate
     from pocketphi.eval.results import read_results
 
-    names = [name.strip() for name in tasks.split(",") if name.strip()]
-    if not names:
-        raise UsageError("`--tasks` names none")
     here = settings()
-    ours = [task for name in names for task in GROUPS.get(name, (TASKS[name],) if name in TASKS else ())]
-    others = find_published([name for name in names if name not in GROUPS and name not in TASKS], offline=here.offline)
-    chosen = list({task.name: task for task in (*ours, *others)}.values())
+    data = data or (here.data_dir and here.data_dir / "bench")
+    names = [name.strip() for name in tasks.split(",") if name.strip()]
+    chosen = _chosen(names, data, offline=here.offline)
     for folder in against or ():
         read_results(folder)  # before hours are spent
     with open_subject(model, backend=backend, context=context, threads=threads) as subject:
         options = Options(
-            data=data or (here.data_dir and here.data_dir / "bench"),
+            data=data,
+            optional=frozenset(task.name for task in chosen) - set(names),
             limit=limit,
             shots=shots,
             seed=seed,
@@ -114,6 +110,37 @@ def eval_(
     for line in _compared(found.path, against or ()):
         print(line)
     print(found.path / "report.html")
+
+
+def _chosen(names: Sequence[str], data: Path | None, *, offline: bool) -> "list[BenchTask | PublishedTask]":
+    """Tasks of ours, of a language that the data folder has, or of the harness, in the order of their names."""
+    from pocketphi.eval.tasks.catalogue import GROUPS, TASKS, find_tasks
+    from pocketphi.eval.tasks.multilingual import multilingual_mmlu
+
+    if not names:
+        raise UsageError("`--tasks` names none", hint="`pocketphi eval MODEL --list` lists ours")
+    languages = {task.name: task for task in (multilingual_mmlu(data) if data else ())}
+    theirs = [name for name in names if name not in GROUPS and name not in TASKS and name not in languages]
+    found: dict[str, BenchTask | PublishedTask] = {}
+    if theirs:
+        from pocketphi.eval.harness.published import find_published
+
+        found.update({task.name: task for task in find_published(theirs, [*GROUPS, *TASKS], offline=offline)})
+    for name in names:
+        if name in languages:
+            found[name] = languages[name]
+        elif name not in theirs:
+            found.update({task.name: task for task in find_tasks([name])})
+    return list(found.values())
+
+
+def _print_tasks() -> None:
+    from pocketphi.eval.tasks.catalogue import GROUPS, TASKS
+
+    grouped = {name: [task.name for task in members] for name, members in GROUPS.items()}
+    alone = [name for name in TASKS if not any(name in members for members in grouped.values())]
+    for name, members in {**grouped, "others": alone}.items():
+        print(f"{name}: {', '.join(members)}")
 
 
 @contextmanager

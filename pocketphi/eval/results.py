@@ -99,7 +99,7 @@ class Results:
 
 def write_results(folder: Path, results: Results) -> None:
     """Write `results.json`."""
-    text = json.dumps({"schema": SCHEMA, **asdict(results)}, indent=1, sort_keys=True, ensure_ascii=False)
+    text = json.dumps({"schema": SCHEMA, **asdict(results)}, indent=1, ensure_ascii=False)
     (folder / RESULTS).write_text(text + "\n", encoding="utf-8")
 
 

@@ -91,8 +91,11 @@ class PublishedTask:
         )
 
 
-def find_published(names: Sequence[str], *, offline: bool) -> list[PublishedTask]:
+def find_published(names: Sequence[str], others: Sequence[str] = (), *, offline: bool) -> list[PublishedTask]:
     """The harness's tasks of these names; groups and tags are expanded.
+
+    Args:
+        others: names that somebody may have meant, beside the harness's.
 
     Raises:
         UserError: there is none, or its data cannot be loaded.
@@ -102,7 +105,7 @@ def find_published(names: Sequence[str], *, offline: bool) -> list[PublishedTask
     manager = _manager()
     for name in names:
         if name not in manager.all_tasks:
-            near = difflib.get_close_matches(name, manager.all_tasks, n=3)
+            near = difflib.get_close_matches(name, [*others, *manager.all_tasks], n=3)
             raise UserError(
                 f"there is no task `{shown(name)}`",
                 hint=f"did you mean {' or '.join(f'`{each}`' for each in near)}?" if near else None,

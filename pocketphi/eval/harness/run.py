@@ -22,11 +22,12 @@ from pocketphi.eval.harness.answers import open_answers
 from pocketphi.eval.harness.published import PublishedTask
 from pocketphi.eval.harness.wrapped import LocalTask, Question, phrase
 from pocketphi.eval.results import Item, Results, Score, TaskResult, write_items, write_results
-from pocketphi.eval.sandbox import why_unavailable
+from pocketphi.eval.sandbox.run import why_unavailable
+from pocketphi.eval.scorecard import write_page
 from pocketphi.eval.statistics import score_of
 from pocketphi.eval.tasks.examples import Drawn, draw_examples
 from pocketphi.eval.tasks.prompt import FORMATS, Format
-from pocketphi.eval.tasks.rows import Data, Row, load_data
+from pocketphi.eval.tasks.rows import TEST_PARTS, Data, Row, load_data, test_file
 from pocketphi.eval.tasks.task import BenchTask, Choices, Written
 from pocketphi.runtime.backend import Backend
 from pocketphi.version import __version__
@@ -58,6 +59,9 @@ class Options:
     """Draws worked examples."""
     chat: bool = False
     """Ask in the model's chat form."""
+    optional: frozenset[str] = frozenset()
+    """Tasks that are left out, with a note, where there is no file of theirs, or where they are generated and do not
+    fit: those that only a group named."""
     formats: int = 1
     """Prompt formats to try; the headline is that of the first, the report's."""
     corpus: tuple[Path, ...] = ()
@@ -101,12 +105,18 @@ def evaluate(
         UserError: nothing is left to ask; rows, prompts or settings are refused; or the backend fails, and then what
             was answered is kept in `options.cache`.
     """
-    left_out = {task.name: why for task in tasks if (why := _refusal(task)) is not None}
-    ready = [
-        _prepare(subject, task, options) if isinstance(task, BenchTask) else task
-        for task in tasks
-        if task.name not in left_out
-    ]
+    left_out = {task.name: why for task in tasks if (why := _refusal(task, options)) is not None}
+    ready: list[_Prepared | PublishedTask] = []
+    for task in tasks:
+        if task.name in left_out:
+            continue
+        try:
+            ready.append(_prepare(subject, task, options) if isinstance(task, BenchTask) else task)
+        except UserError as error:
+            # Of a group of lengths, those that the model cannot read say nothing about the others.
+            if task.name not in options.optional or not isinstance(task, BenchTask) or task.rows is None:
+                raise
+            left_out[task.name] = error.message
     if not ready:
         raise UserError("; ".join(f"`{name}`: {why}" for name, why in left_out.items()) or "there is nothing to ask")
     settings = _settings(subject, tasks, options)
@@ -119,8 +129,8 @@ def evaluate(
     ):
         model = HarnessModel(subject.backend, answers, name=subject.digest)
         found: dict[str, _Found] = {}
-        for number, task in enumerate(ready):
-            name = task.task.name if isinstance(task, _Prepared) else task.name
+        for number, each in enumerate(ready):
+            name = each.task.name if isinstance(each, _Prepared) else each.name
 
             def told(done: int, total: int, number: int = number, name: str = name) -> None:
                 progress(number + done / max(1, total), len(ready), {"task": name, "requests": total})
@@ -128,7 +138,7 @@ def evaluate(
             model.done = told
             started = time.monotonic()
             found[name] = (
-                _run_local(subject, task, options, model) if isinstance(task, _Prepared) else _run(task, options, model)
+                _run_local(subject, each, options, model) if isinstance(each, _Prepared) else _run(each, options, model)
             )
             found[name].seconds = time.monotonic() - started
             write_items(draft.path, name, found[name].items)
@@ -143,10 +153,11 @@ def evaluate(
             },
             code={"pocketphi": __version__, "lm_eval": version("lm_eval")},
             settings=settings,
-            tasks={name: each.result for name, each in found.items()}
+            tasks={name: one.result for name, one in found.items()}
             | {task.name: _empty(task, left_out[task.name]) for task in tasks if task.name in left_out},
         )
         write_results(draft.path, results)
+        write_page(draft.path, options.against)
         draft.summary.update({name: _headline(each.result) for name, each in found.items()})
         draft.measured["seconds_by_task"] = {name: round(each.seconds, 1) for name, each in found.items()}
     return open_artifact(out, "benchmarks")
@@ -166,12 +177,16 @@ def _settings(subject: Subject, tasks: Sequence[BenchTask | PublishedTask], opti
     }
 
 
-def _refusal(task: BenchTask | PublishedTask) -> str | None:
+def _refusal(task: BenchTask | PublishedTask, options: Options) -> str | None:
     """Why a task is left out, if it is."""
+    if isinstance(task, PublishedTask):
+        without = "it runs what a model wrote without a sandbox; phi3_humaneval and phi3_mbpp run it in ours"
+        return without if task.runs_code else None
+    is_optional = task.name in options.optional and task.rows is None
+    if is_optional and options.data is not None and test_file(options.data, task.file) is None:
+        return f"there is no `{task.file}.{TEST_PARTS[0]}.jsonl.gz` in the data folder"
     if not task.runs_code:
         return None
-    if not isinstance(task, BenchTask):
-        return "it runs what a model wrote without a sandbox; phi3_humaneval and phi3_mbpp run it in ours"
     why = why_unavailable()
     return None if why is None else f"it runs what the model wrote, and there is no sandbox here: {why}"
 

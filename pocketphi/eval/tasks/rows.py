@@ -55,7 +55,7 @@ def load_data(folder: Path, name: str) -> Data:
     Raises:
         UserError: there is no test file, or a row is none.
     """
-    test = next((path for part in TEST_PARTS if (path := _find(folder, name, part)) is not None), None)
+    test = test_file(folder, name)
     if test is None:
         raise UserError(
             f"`{folder}` has no `{name}.{TEST_PARTS[0]}.jsonl.gz`",
@@ -68,6 +68,11 @@ def load_data(folder: Path, name: str) -> Data:
         train=() if train is None else tuple(read_rows(train)),
         files={path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths},
     )
+
+
+def test_file(folder: Path, name: str) -> Path | None:
+    """Where the rows to ask are, if they are there."""
+    return next((path for part in TEST_PARTS if (path := _find(folder, name, part)) is not None), None)
 
 
 def read_rows(path: Path) -> Iterator[Row]:
