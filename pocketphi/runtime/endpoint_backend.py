@@ -10,8 +10,9 @@ be equally likely each time, for a model looks back only. One that invents its n
 with.
 
 The split of context and continuation is that of `ScoreRequest`. Where a token ends at the border, the tokens before it
-are those of the context alone: no merge of byte pairs has crossed the border, so none depends on what follows. Only
-where a token crosses it, and in conversations, the context is asked for by itself.
+are those of the context alone: no merge of byte pairs has crossed the border, so none depends on what follows. The
+context is asked for by itself only where a token crosses the border, where spaces end it (tokenizers look beyond those
+before they cut), and in conversations.
 
 The weights behind an address can change unseen: `identity` says where, not what.
 """
@@ -138,15 +139,17 @@ class EndpointBackend:
                 f"`{self.address}` cannot score texts: it {self._why_not}",
                 hint=_NO_SCORES,
             )
-        talks = list(dict.fromkeys(r.context for r in requests if not isinstance(r.context, str) and r.continuation))
-        contexts = dict(zip(talks, self._each(self._echo, talks), strict=True))
+        unclear = list(dict.fromkeys(r.context for r in requests if r.continuation and not _is_plain(r.context)))
+        contexts = dict(zip(unclear, self._each(self._echo, unclear), strict=True))
 
         def one(request: ScoreRequest, calls: Calls) -> ScoreResult:
             if not request.continuation:
                 return ScoreResult(logprob=0.0, num_tokens=0, is_greedy=True)
+            before = contexts.get(request.context)
             if isinstance(request.context, str):
-                return self._score_text(request.context, request.continuation, calls)
-            return self._score_answer(request.context, request.continuation, contexts[request.context], calls)
+                return self._score_text(request.context, request.continuation, before, calls)
+            assert before is not None
+            return self._score_answer(request.context, request.continuation, before, calls)
 
         return self._each(one, requests)
 
@@ -176,13 +179,15 @@ class EndpointBackend:
         except Untrue as lie:
             self._server.refuse(str(lie))
 
-    def _score_text(self, context: str, continuation: str, calls: Calls) -> ScoreResult:
+    def _score_text(self, context: str, continuation: str, before: Echo | None, calls: Calls) -> ScoreResult:
         echo = self._echo(context + continuation, calls)
         places = spans(echo.pieces, context + continuation)
         assert places is not None, "an echo adds up to its prompt"
         border = len(context)
-        if any(start < border < end for start, end in places):
-            return _sum(echo, _num_same(echo, self._echo(context, calls)))
+        if before is None and any(start < border < end for start, end in places):
+            before = self._echo(context, calls)
+        if before is not None:
+            return _sum(echo, _num_same(echo, before))
         return _sum(echo, next(index for index, (start, _) in enumerate(places) if start >= border))
 
     def _score_answer(self, talk: tuple[Message, ...], continuation: str, before: Echo, calls: Calls) -> ScoreResult:
@@ -314,6 +319,11 @@ _NO_CHAT_SCORES = "it needs vLLM's `prompt_logprobs`; or evaluate without the ch
 
 def _is_begun(prompt: Prompt) -> bool:
     return not isinstance(prompt, str) and bool(prompt) and prompt[-1].role == "assistant"
+
+
+def _is_plain(context: Prompt) -> bool:
+    """Whether it is tokenized as it would be by itself wherever a token ends with it."""
+    return isinstance(context, str) and not context[-1:].isspace()
 
 
 def _num_same(whole: Echo, context: Echo) -> int:

@@ -141,28 +141,36 @@ def spans(pieces: Sequence[str], text: str) -> list[tuple[int, int]] | None:
             unclear.append(piece)
             continue
         if unclear:
-            reach = place + sum(max(1, len(each)) for each in unclear) + 1 + len(piece)
-            until = text.find(piece, place + any(unclear), reach)
+            until = text.find(piece, place + any(unclear), place + _reach(unclear) + len(piece))
             if until < 0 or not _may_be(unclear, text[place:until]):
                 return None
             found += [(place, until)] * len(unclear)
             place, unclear = until, []
         start = place
+        while not text.startswith(piece, place) and text.startswith(" ", place):
+            place += 1
         if text.startswith(piece, place):
             place += len(piece)
-        elif text.startswith(" " + piece, place):
-            place += 1 + len(piece)
-        elif place == 0 and index <= 1 and piece.startswith(" ") and text.startswith(piece[1:]) and piece != " ":
+        elif start == 0 and index <= 1 and text.startswith(piece[1:]) and piece.startswith(" "):
             place = len(piece) - 1
-        elif index > 0:
+        elif index == 0:
+            place = start
+        else:
             return None
         found.append((start, place))
-    if unclear and not any(unclear) <= len(text) - place <= sum(max(1, len(each)) for each in unclear):
-        return None
-    if unclear and not _may_be(unclear, text[place:]):
-        return None
-    found += [(place, len(text))] * len(unclear)
-    return found if unclear or place == len(text) else None
+    rest = text[place:]
+    if unclear:
+        if not any(unclear) <= len(rest) <= _reach(unclear) or not _may_be(unclear, rest):
+            return None
+        return found + [(place, len(text))] * len(unclear)
+    if found and rest.isspace():
+        found[-1] = (found[-1][0], len(text))
+    return found if not rest or (found and rest.isspace()) else None
+
+
+def _reach(unclear: Sequence[str]) -> int:
+    """Characters that these tokens cover at most, with spaces that those before them may have lost."""
+    return sum(max(1, len(piece)) for piece in unclear) + 8
 
 
 def _may_be(unclear: Sequence[str], text: str) -> bool:

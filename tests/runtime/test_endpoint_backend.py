@@ -30,7 +30,7 @@ from pocketphi.runtime.sampling import SamplingOptions
 from pocketphi.runtime.writer import StopReason
 from runtime.openai_server import OpenAI, Wrong, openai_server, send
 
-CONTEXTS = ["the thing in the tin", "an", "", "what is it?", "der B\u00e4r\u4e2d", "the th", "a  "]
+CONTEXTS = ["the thing in the tin", "an", "", "what is it?", "der B\u00e4r\u4e2d", "the th", "a  ", "tin:\n\n\t"]
 CONTINUATIONS = [" is", " is another thing", "", "x", "the the the", "in", " \u4e2d\u6587 \U0001f600!", "\u4e2d"]
 TALK = (Message("system", "be brief"), Message("user", "what is in the tin?"))
 BEGUN = (*TALK, Message("assistant", "the th"))
@@ -94,6 +94,9 @@ def test_the_context_is_asked_for_only_where_a_token_crosses_the_border(server: 
     assert model.tokenizer.encode("the the")[:2] != model.tokenizer.encode("the t"), "nothing melts here"
     assert backend.score([melting]) == pytest.approx(NativeBackend(model).score([melting]))
     assert [body["prompt"] for body in server.bodies("/completions")] == ["the the", "the t"]
+    server.seen.clear()
+    backend.score([ScoreRequest(context="the\n\n\t", continuation=letter) for letter in "abc"])
+    assert len(server.seen) == 4
 
 
 @pytest.mark.parametrize("talk", [TALK, BEGUN])
@@ -604,7 +607,11 @@ def test_tokens_of_any_cut_lie_where_they_were_cut(text: str, data: st.DataObjec
         (["a", "\ufffd", "c"], "abc", None),
         (["", "", ""], "abc", None),
         (["a", "\ufffd"], "a", None),
-        (["a", "\ufffd"], "a\u4e2d\u4e2d\u4e2d", None),
+        (["a", "\ufffd"], "a" + "\u4e2d" * 20, None),
+        (["x", "  ", "y"], "x    y", [(0, 1), (1, 3), (3, 6)]),
+        (["x", " "], "x  ", [(0, 1), (1, 3)]),
+        (["x"], "x y", None),
+        (["x", "  "], "x ", None),
         ([], "a", None),
         ([], "", []),
     ],
