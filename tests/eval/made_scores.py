@@ -5,6 +5,7 @@ Every text that comes from data or a model holds `HOSTILE`.
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -57,6 +58,8 @@ def make_scores(
         tasks[task] = _task(task, metric, made)
         write_items(folder, task, made)
     tasks["phi3_medqa"] = _task("phi3_medqa", "acc", [], note="`medqa.test_a.jsonl.gz` is missing")
+    texts = [replace(item, scores={"word_perplexity": 18.2 + index}) for index, item in enumerate(made[:3])]
+    write_items(folder, "wikitext", texts)
     tasks["wikitext"] = TaskResult(
         name="wikitext", title="WikiText", version=2, metric="word_perplexity", shots=0, form="report", chance=None,
         prompts_digest="c" * 64, files={}, subsets={},

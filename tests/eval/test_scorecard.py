@@ -22,9 +22,9 @@ from eval.page import Page
 from pocketphi.errors import UserError
 from pocketphi.eval.results import read_items, read_results, write_items, write_results
 from pocketphi.eval.scorecard import browser, published, write_page
+from pocketphi.eval.scorecard.pictures import points
 from pocketphi.eval.scorecard.reading import read_run
 from pocketphi.eval.scorecard.table import averages
-from pocketphi.eval.scorecard.trust import compared
 
 
 @pytest.fixture(scope="module")
@@ -207,6 +207,12 @@ def test_wrong_answers_come_first_the_surest_before_all(written: tuple[str, Page
         assert len(rows) == len(list(read_items(folders[0], str(name))))
 
 
+def test_what_is_no_share_is_neither_right_nor_wrong(written: tuple[str, Page]):
+    data = data_of(written[0])
+    number = [name for name, _ in data["tasks"]].index("wikitext")
+    assert {row[3] for row in data["items"] if row[0] == number} == {2}
+
+
 def test_choices_are_found_by_letter_and_by_text():
     assert browser._index("B", ("x", "y")) == 1
     assert browser._index("y", ("x", "y")) == 1
@@ -215,26 +221,27 @@ def test_choices_are_found_by_letter_and_by_text():
     assert browser._index("", ("x", "y")) == -1
 
 
-def test_runs_are_compared_item_by_item(folders: tuple[Path, Path]):
+def test_runs_are_compared_item_by_item(folders: tuple[Path, Path], written: tuple[str, Page]):
     first, second = (read_run(folder) for folder in folders)
-    found, notes = compared(first, second)
-    assert not notes
     for name in CHOICE:
-        title = first.tasks[name].title
         gap = first.tasks[name].scores["acc"].value - second.tasks[name].scores["acc"].value
-        assert found[title].difference == pytest.approx(gap)
-        assert found[title].wins + found[title].losses + found[title].ties == 120
+        assert f"{first.tasks[name].title} {points(gap)} points" in written[0]
 
 
 def test_what_cannot_be_compared_is_said(tmp_path: Path):
-    first, second = make_scores(tmp_path / "a", count=30), make_scores(tmp_path / "b", count=40, seed=2)
+    first, second = make_scores(tmp_path / "a", count=30), make_scores(tmp_path / "b", count=40)
     rows = list(read_items(second, "phi3_boolq"))
     write_items(second, "phi3_boolq", [replace(row, id=f"other/{row.id}") for row in rows])
     write_items(second, "phi3_piqa", [replace(row, prompt_digest="0") for row in read_items(second, "phi3_piqa")])
+    results = read_results(second)
+    tasks = {**results.tasks, "phi3_piqa": replace(results.tasks["phi3_piqa"], prompts_digest="f" * 64)}
+    write_results(second, replace(results, tasks=tasks))
     told = Page(write_page(first, [second]).read_text(encoding="utf-8")).text
-    assert "boolq has no items in common" in told
-    assert "MMLU is compared on the 30 items that both have" in told
-    assert "piqa was asked with other prompts" in told
+    assert "boolq is not compared: the two have no item in common" in told
+    assert "MMLU: compared on 30 items" in told
+    assert "piqa is not compared: other prompts for 30 of 30 items" in told
+    (second / "items" / "phi3_mmlu.jsonl").write_text("{\n")
+    assert "Not compared: " in Page(write_page(first, [second]).read_text(encoding="utf-8")).text
 
 
 def test_models_of_one_name_are_told_apart_by_their_folders(tmp_path: Path):

@@ -14,7 +14,7 @@ from typing import Any
 from pocketphi.eval.report.markup import Child, Html, clipped, plain, tag
 from pocketphi.eval.report.page import Section, note
 from pocketphi.eval.results import Item, TaskResult
-from pocketphi.eval.scorecard.reading import Run, title_of, verdict
+from pocketphi.eval.scorecard.reading import Run, is_share, title_of, verdict
 from pocketphi.eval.tasks.prompt import LETTERS
 
 MOST = 2000
@@ -81,7 +81,7 @@ def choose(task: TaskResult, items: Sequence[Item], room: int) -> Chosen:
     Args:
         room: characters that they may take.
     """
-    judged = [(verdict(item, task.metric), item) for item in items]
+    judged = [(verdict(item, task.metric) if is_share(task) else None, item) for item in items]
     order = sorted(judged, key=lambda pair: (_STATES[pair[0]], _sureness(pair[1]) * (1 if pair[0] else -1)))
     rows: list[Any] = []
     for state, item in order[:MOST]:

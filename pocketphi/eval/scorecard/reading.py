@@ -19,6 +19,7 @@ from pocketphi.eval.scorecard.published import PUBLISHED
 class Run:
     """One run of `pocketphi eval`."""
 
+    folder: Path
     label: str
     """What pictures call it: the model's name."""
     results: Results
@@ -69,7 +70,7 @@ def read_run(folder: Path) -> Run:
             items[name] = sound
     called = str(found.model.get("name", "")).strip()
     label = called or folder.resolve().name
-    return Run(label=label, results=replace(found, tasks=tasks), items=items, notes=notes)
+    return Run(folder=folder, label=label, results=replace(found, tasks=tasks), items=items, notes=notes)
 
 
 def told_apart(runs: Sequence[Run], folders: Sequence[Path]) -> list[Run]:

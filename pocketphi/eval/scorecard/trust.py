@@ -1,16 +1,20 @@
 """How far a score can be trusted: prompt formats, the training corpus, and other runs on the same items."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pocketphi.errors import UserError
+from pocketphi.eval.against import Compared, compare_runs
 from pocketphi.eval.report.markup import Child, tag
 from pocketphi.eval.report.page import Section, folded, note, table
 from pocketphi.eval.report.pictures import figure
 from pocketphi.eval.report.units import NBSP
 from pocketphi.eval.scorecard.pictures import Dot, dots, points
 from pocketphi.eval.scorecard.reading import Run, is_share, number_of, title_of
-from pocketphi.eval.statistics import Paired, format_spread, holm, paired
+from pocketphi.eval.statistics import Paired, format_spread
+
+COLOURS = {"better": "f2", "worse": "f5", "unclear": "f6"}
 
 
 def formats_section(run: Run) -> Section | None:
@@ -56,10 +60,10 @@ def contamination_section(run: Run) -> Section | None:
         for rule, value in task.contamination.items():
             if isinstance(value, Mapping):
                 shown = [_part(value, part, share=is_share(task)) for part in ("all", "clean", "dirty")]
-                rows.append([title_of(name, task), rule, _found(value), *shown])
+                rows.append([title_of(name, task), rule, _found(value), _count(value, "unjudged_count"), *shown])
     if not rows:
         return None
-    heads = ["task", "rule", "items found", "all items", "clean items", "found items"]
+    heads = ["task", "rule", "items found", "too short to tell", "all items", "clean items", "found items"]
     return Section(
         anchor="contamination",
         title="Was it in the training corpus?",
@@ -69,7 +73,7 @@ def contamination_section(run: Run) -> Section | None:
                 "Items of which the corpus holds enough to call them seen, by more than one rule. If the score of the "
                 "clean items lies clearly below that of all, the model has learnt answers by heart.",
             ),
-            table(heads, rows, "Overlap of the test items with the training corpus; scores in percent", (2, 3, 4, 5)),
+            table(heads, rows, "Overlap of the test items with the training corpus; scores in percent", range(2, 7)),
         ],
     )
 
@@ -90,82 +94,66 @@ def against_section(run: Run, others: Sequence[Run]) -> Section | None:
     return Section(anchor="against", title="Compared item by item", content=[lead, *content])
 
 
-def compared(run: Run, other: Run) -> tuple[dict[str, Paired], list[str]]:
-    """By title of a task, and what could not be compared."""
-    found: dict[str, Paired] = {}
-    notes: list[str] = []
-    for name in run.items:
-        if name not in other.items:
-            continue
-        task, theirs = run.tasks[name], other.tasks[name]
-        title = title_of(name, task)
-        if task.metric != theirs.metric:
-            notes.append(f"{title} is judged by another metric")
-            continue
-        first = {item.id: item for item in run.items[name] if task.metric in item.scores}
-        second = {item.id: item for item in other.items[name] if task.metric in item.scores}
-        shared = [key for key in first if key in second]
-        if not shared:
-            notes.append(f"{title} has no items in common")
-            continue
-        if len(shared) < max(len(first), len(second)):
-            notes.append(f"{title} is compared on the {len(shared):,} items that both have")
-        if any(first[key].prompt_digest != second[key].prompt_digest for key in shared):
-            notes.append(f"{title} was asked with other prompts")
-        values = [[each[key].scores[task.metric] for key in shared] for each in (first, second)]
-        try:
-            found[title] = paired(values[0], values[1], [first[key].cluster for key in shared])
-        except UserError as error:
-            notes.append(f"{title}: {error.message}")
-    return found, notes
-
-
 def _against(run: Run, other: Run) -> list[Child]:
-    found, notes = compared(run, other)
+    try:
+        made = compare_runs(run.folder, other.folder)
+    except UserError as error:
+        return [note(f"Not compared: {error.message}.")]
+    titles = {name: title_of(name, task) for name, task in run.tasks.items()}
+    found = {name: each for name, each in made.tasks.items() if name in titles and _is_finite(each.paired)}
+    shares = {name: each for name, each in found.items() if is_share(run.tasks[name])}
     content: list[Child] = []
-    if found:
+    if shares:
         rows = [
             Dot(
-                label=title,
-                value=each.difference,
-                low=each.low,
-                high=each.high,
-                note=points(each.difference),
-                colour={"higher": "f2", "lower": "f5", "unclear": "f6"}[each.verdict],
+                label=titles[name],
+                value=each.paired.difference,
+                low=each.paired.low,
+                high=each.paired.high,
+                note=points(each.paired.difference),
+                colour=COLOURS[each.verdict],
             )
-            for title, each in found.items()
+            for name, each in shares.items()
         ]
         low, high = min(0.0, *(row.low for row in rows)), max(0.0, *(row.high for row in rows))
         margin = 0.05 * (high - low) or 0.01
-        reach = (low - margin, high + margin)
-        told = "; ".join(f"{title} {points(each.difference)} points, {each.verdict}" for title, each in found.items())
+        told = "; ".join(
+            f"{titles[name]} {points(each.paired.difference)} points, {each.verdict}" for name, each in shares.items()
+        )
         content.append(
             figure(
-                lambda width: dots(rows, width, reach),
+                lambda width: dots(rows, width, (low - margin, high + margin)),
                 f"Differences to {other.label}, in points. {told}.",
-                f"Points of difference, with intervals of 95{NBSP}%; grey where they hold zero.",
+                f"Points of difference, with intervals of 95{NBSP}%. Green is better and red worse, by the "
+                "adjusted test; grey is unclear.",
             )
         )
-        adjusted = holm({title: each.p_value for title, each in found.items()})
-        cells: list[list[Child]] = [
-            [
-                title,
-                f"{points(each.difference)}{NBSP}±{NBSP}{100 * each.standard_error:.1f}",
-                f"{points(each.low)} to {points(each.high)}",
-                f"{each.wins:,}",
-                f"{each.losses:,}",
-                f"{each.ties:,}",
-                _p_value(each.p_value),
-                _p_value(adjusted[title]),
-            ]
-            for title, each in found.items()
-        ]
-        heads = ["task", "points ± standard error", "interval of 95 %", "better", "worse", "equal", "p", "p, adjusted"]
-        content.append(folded("The numbers", table(heads, cells, "Paired differences", range(1, 8))))
+    if found:
+        cells = [[titles[name], *_cells(each, share=name in shares)] for name, each in found.items()]
+        heads = ["task", "metric", "difference", "95 %", "higher", "lower", "equal", "p", "p, adjusted", "this run is"]
+        content.append(folded("The numbers", table(heads, cells, "Paired differences, shares in points", range(2, 9))))
     else:
-        content.append(note("The two have no task in common."))
-    content += [note(f"{'; '.join(notes)}.")] if notes else []
-    return content
+        content.append(note("Nothing of the two can be compared."))
+    notes = [f"{titles[name]}: {why}" for name, each in found.items() for why in each.notes]
+    notes += [f"{titles.get(name, name)} is not compared: {'; '.join(why)}" for name, why in made.refused.items()]
+    return [*content, note(f"{'; '.join(notes)}.")] if notes else content
+
+
+def _cells(each: Compared, *, share: bool) -> list[Child]:
+    found = each.paired
+    if share:
+        told = f"{points(found.difference)}{NBSP}±{NBSP}{100 * found.standard_error:.1f}"
+        reach = f"{points(found.low)} to {points(found.high)}"
+    else:
+        told = f"{found.difference:+.3g}{NBSP}±{NBSP}{found.standard_error:.2g}"
+        reach = f"{found.low:+.3g} to {found.high:+.3g}"
+    counts = [f"{count:,}" for count in (found.wins, found.losses, found.ties)]
+    return [each.metric, told, reach, *counts, _p_value(found.p_value), _p_value(each.adjusted_p), each.verdict]
+
+
+def _is_finite(found: Paired) -> bool:
+    """Whether its figures are finite, which those of damaged items are not."""
+    return all(map(math.isfinite, (found.difference, found.standard_error, found.low, found.high, found.p_value)))
 
 
 def _p_value(value: float) -> str:
@@ -183,5 +171,9 @@ def _part(value: Mapping[str, Any], part: str, *, share: bool) -> str:
 
 
 def _found(value: Mapping[str, Any]) -> str:
-    count, total = number_of(value.get("dirty_count")), number_of(value.get("count"))
-    return "–" if count is None or total is None else f"{count:,.0f} of {total:,.0f}"
+    return f"{_count(value, 'dirty_count')} of {_count(value, 'count')}"
+
+
+def _count(value: Mapping[str, Any], key: str) -> str:
+    count = number_of(value.get(key))
+    return "–" if count is None else f"{count:,.0f}"
