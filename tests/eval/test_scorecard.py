@@ -251,6 +251,21 @@ def test_models_of_one_name_are_told_apart_by_their_folders(tmp_path: Path):
     assert "Against <bdi>tiny-135m (b)</bdi>" in text
 
 
+def test_one_benchmark_asked_in_two_ways_is_told_apart(tmp_path: Path):
+    folder = make_scores(tmp_path / "a", count=12)
+    results = read_results(folder)
+    again = replace(results.tasks["phi3_mmlu"], name="cloze_mmlu")
+    write_results(folder, replace(results, tasks={**results.tasks, "cloze_mmlu": again}))
+    write_items(folder, "cloze_mmlu", list(read_items(folder, "phi3_mmlu")))
+    text = write_page(folder).read_text(encoding="utf-8")
+    titles = dict(data_of(text)["tasks"])
+    assert titles["phi3_mmlu"] == "MMLU"
+    assert titles["cloze_mmlu"] == "MMLU (cloze_mmlu)"
+    calibrated = text.partition("Reliability diagrams")[2].partition('"')[0]
+    assert "; MMLU " in calibrated
+    assert "; MMLU (cloze_mmlu) " in calibrated
+
+
 def test_the_same_files_give_the_same_page(folders: tuple[Path, Path], written: tuple[str, Page]):
     assert write_page(folders[0], [folders[1]]).read_text(encoding="utf-8") == written[0]
 

@@ -5,6 +5,7 @@ name would lead out of the folder is left out, and a line on the page says so.
 """
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -48,7 +49,7 @@ def read_run(folder: Path) -> Run:
     if not all(isinstance(table, dict) for table in (found.model, found.code, found.settings)):
         raise UserError(f"`{folder / RESULTS}` is damaged", hint="evaluate the model again")
     notes: list[str] = []
-    tasks = {}
+    tasks: dict[str, TaskResult] = {}
     for name in sorted(found.tasks, key=_place):
         task = _sound_task(found.tasks[name])
         if task is None or "/" in name or "\\" in name or name.startswith("."):
@@ -68,6 +69,7 @@ def read_run(folder: Path) -> Run:
             notes.append(f"{len(every) - len(sound):,} damaged items of `{name}`")
         if sound:
             items[name] = sound
+    tasks = _told_apart(tasks)
     called = str(found.model.get("name", "")).strip()
     label = called or folder.resolve().name
     return Run(folder=folder, label=label, results=replace(found, tasks=tasks), items=items, notes=notes)
@@ -98,6 +100,17 @@ def verdict(item: Item, metric: str) -> bool | None:
 def title_of(name: str, task: TaskResult) -> str:
     """What a reader calls the task."""
     return task.title.strip() or name
+
+
+def _told_apart(tasks: Mapping[str, TaskResult]) -> dict[str, TaskResult]:
+    """With the name in the title where one benchmark is asked in several ways; the report's way keeps its title."""
+    count = Counter(title_of(name, task) for name, task in tasks.items())
+    return {
+        name: task
+        if name in PUBLISHED or count[title_of(name, task)] == 1
+        else replace(task, title=f"{title_of(name, task)} ({name})")
+        for name, task in tasks.items()
+    }
 
 
 def _place(name: str) -> tuple[int, str]:
