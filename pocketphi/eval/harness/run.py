@@ -7,8 +7,8 @@ that do not fit. A task that runs code where no sandbox can be built is left out
 import hashlib
 import json
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from lm_eval.evaluator import evaluate as run_harness
 
 from pocketphi.artifact import Artifact, Progress, no_progress, open_artifact, publish
 from pocketphi.errors import UserError
+from pocketphi.eval.contamination import contamination_of, overlap
 from pocketphi.eval.harness.adapter import HarnessModel, generate_request, score_request
 from pocketphi.eval.harness.answers import open_answers
 from pocketphi.eval.harness.published import PublishedTask
@@ -29,6 +30,7 @@ from pocketphi.eval.tasks.examples import Drawn, draw_examples
 from pocketphi.eval.tasks.prompt import FORMATS, Format
 from pocketphi.eval.tasks.rows import TEST_PARTS, Data, Row, load_data, test_file
 from pocketphi.eval.tasks.task import BenchTask, Choices, Written
+from pocketphi.eval.training_texts import Read, read_training_texts
 from pocketphi.runtime.backend import Backend
 from pocketphi.version import __version__
 
@@ -119,6 +121,8 @@ def evaluate(
             left_out[task.name] = error.message
     if not ready:
         raise UserError("; ".join(f"`{name}`: {why}" for name, why in left_out.items()) or "there is nothing to ask")
+    read = Read()
+    corpus = read_training_texts(options.corpus, read) if options.corpus else None
     settings = _settings(subject, tasks, options)
     settings["files"] = {
         name: digest for each in ready if isinstance(each, _Prepared) for name, digest in each.data.files.items()
@@ -143,6 +147,9 @@ def evaluate(
             found[name].seconds = time.monotonic() - started
             write_items(draft.path, name, found[name].items)
             progress(number + 1, len(ready), {"task": name, **_headline(found[name].result)})
+        if corpus is not None:
+            _look_for(ready, found, corpus)
+            draft.summary["corpus"] = asdict(read)
         results = Results(
             model={
                 "name": subject.name,
@@ -315,6 +322,15 @@ def _asked(task: BenchTask, questions: Sequence[Question], model: HarnessModel) 
             run_harness(lm=model, task_dict=found, bootstrap_iters=0, log_samples=False)
             items.update(wrapped.items)
     return [items[question.row.id] for question in questions]
+
+
+def _look_for(ready: Sequence[_Prepared | PublishedTask], found: Mapping[str, _Found], corpus: Iterable[str]) -> None:
+    """Add what the corpus holds of each task's items."""
+    rows = {each.task.name: each.rows for each in ready if isinstance(each, _Prepared)}
+    for name, seen in overlap(rows, corpus).items():
+        result = found[name].result
+        told = contamination_of(seen, found[name].items, result.metric)
+        found[name].result = replace(result, contamination=told)
 
 
 def _run(task: PublishedTask, options: Options, model: HarnessModel) -> _Found:

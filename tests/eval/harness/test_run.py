@@ -190,6 +190,32 @@ def test_nothing_is_asked_before_all_data_are_there(subject: Subject, data: Path
     assert counting.count == 0
 
 
+def test_items_that_stand_in_the_corpus_are_found(subject: Subject, data: Path, tmp_path: Path):
+    corpus = tmp_path / "corpus"
+    corpus.mkdir()
+    asked = [
+        {
+            "id": f"q{i}",
+            "question": f"{'why ' * i} is the tin number {i} in the shop so blue today",
+            "choices": ["a", "b"],
+            "answer": 0,
+        }
+        for i in range(8)
+    ]
+    write(data / "shop.test.jsonl", asked)
+    (corpus / "a.txt").write_text(f"Nothing here.\n\n{asked[3]['question']}\n\nMore of it.")
+    shop = replace(TINS, name="shop", file="shop", shots=0)
+    found = evaluate(subject, [shop], Options(data=data, corpus=(corpus,)), tmp_path / "out")
+    told = read_results(found.path).tasks["shop"].contamination
+    assert {rule: each["dirty_count"] for rule, each in told.items()} == {
+        "13 words": 1,
+        "8 words": 1,
+        "50 characters": 1,
+    }
+    with pytest.raises(UserError, match="absent"):
+        evaluate(subject, [shop], Options(data=data, corpus=(tmp_path / "absent",)), tmp_path / "none")
+
+
 @pytest.mark.parametrize("damage", [b"", b"{", b'{"schema": 2, "tasks": {}}', b'{"schema": 1}', b"\xff"])
 def test_damaged_results_are_named(tmp_path: Path, damage: bytes):
     (tmp_path / RESULTS).write_bytes(damage)
