@@ -146,7 +146,7 @@ def _landlock(libc: ctypes.CDLL, cell: Cell) -> None:
     # Everything that a ruleset can forbid, as far as the kernel knows it: files, TCP, abstract sockets and signals.
     attributes = struct.pack("=QQQ", files, 3, 3)[: 24 if abi >= 6 else 16 if abi >= 4 else 8]
     rules = _check(libc.syscall(_CREATE_RULESET, attributes, ctypes.c_size_t(len(attributes)), ctypes.c_uint(0)))
-    granted = {path: _READ for path in cell.readable}
+    granted = dict.fromkeys(cell.readable, _READ)
     granted |= {cell.scratch: _SCRATCH, "/dev/null": _READ_FILE | _WRITE_FILE}
     for path, access in granted.items():
         try:

@@ -12,6 +12,7 @@ import os
 import sys
 import types
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from pocketphi.eval.sandbox.confine import Cell, Unbuilt, confine
@@ -90,21 +91,27 @@ def _answer(source: str, channel: Channel) -> None:
         except EOFError:
             return
         target, arguments, names = (unpack(request[key], held) for key in ("target", "arguments", "names"))
-        function = _OPERATIONS.get(request["operation"])
         # A call may change its arguments; the tests shall see it.
         before = [_frozen(argument, hold) for argument in arguments]
-        call = target if function is None else lambda f=function, t=target, a=arguments: f(t, *a)
-        reply = _outcome(call, hold) if function is not None else _outcome(lambda: call(*arguments, **names), hold)
+        if request["operation"] == "call":
+            do = partial(_call, target, *arguments, **names)
+        else:
+            do = partial(_OPERATIONS[request["operation"]], target, *arguments)
+        reply = _outcome(do, hold)
         after = [_frozen(argument, hold) for argument in arguments]
         changed = [[index, new] for index, (old, new) in enumerate(zip(before, after, strict=True)) if old != new]
         channel.send({**reply, "changed": changed})
+
+
+def _call(target: Any, /, *arguments: Any, **names: Any) -> Any:
+    return target(*arguments, **names)
 
 
 def _outcome(do: Callable[[], Any], hold: Callable[[Any], int]) -> dict[str, Any]:
     try:
         return {"value": pack(do(), hold)}
     except BaseException as error:  # noqa: BLE001 - SystemExit too is an answer
-        import traceback  # noqa: PLC0415 - slow to load, and seldom needed
+        import traceback  # Slow to load, and seldom needed.
 
         traceback.print_exc()
         return {"raised": [kind.__name__ for kind in type(error).__mro__], "text": str(error)[:500]}
@@ -136,7 +143,7 @@ class Peer:
             raise Gone(self.lost)
         try:
             message = self._channel.receive()
-            if not isinstance(message, dict):
+            if not isinstance(message, dict) or not isinstance(message.get("raised", []), list):
                 raise TypeError("no message")
         except (EOFError, OSError):
             self.lost = "ended"
@@ -148,13 +155,11 @@ class Peer:
 
     def value(self, reply: dict[str, Any]) -> Any:
         """What a reply says; raises what the code raised."""
+        if "raised" in reply:
+            raise _exception([str(name) for name in reply["raised"]], str(reply.get("text", "")))
         try:
-            if "raised" in reply:
-                raise _exception(reply["raised"], str(reply["text"]))
             return unpack(reply["value"], self.held)
-        except (ValueError, TypeError, KeyError, RecursionError, StopIteration) as error:
-            if "raised" in reply:
-                raise
+        except (ValueError, TypeError, KeyError, RecursionError, StopIteration, ArithmeticError) as error:
             self.lost = "garbled"
             raise Gone(self.lost) from error
 
@@ -170,10 +175,13 @@ class Peer:
             self.lost = "ended"
             raise Gone(self.lost) from None
         reply = self.receive()
-        result = self.value(reply) if "raised" not in reply else None
-        for index, new in reply.get("changed", []):
-            _refill(arguments[index], unpack(new, self.held))
-        return result if "raised" not in reply else self.value(reply)
+        try:
+            for index, new in reply["changed"]:
+                _refill(arguments[index], unpack(new, self.held))
+        except (ValueError, TypeError, KeyError, IndexError, RecursionError, StopIteration) as error:
+            self.lost = "garbled"
+            raise Gone(self.lost) from error
+        return self.value(reply)
 
     def held(self, number: int) -> "Remote":
         return self._remotes.setdefault(int(number), Remote(self, int(number)))
@@ -283,7 +291,7 @@ def _exception(names: list[str], text: str) -> Exception:
                 return kind(text)
             except TypeError:  # UnicodeDecodeError wants five arguments
                 break
-    return Raised(f"{names[0]}: {text}" if text else str(names[0]))
+    return Raised(": ".join([*names[:1], *([text] if text else [])]))
 
 
 def _number(value: Any) -> int:

@@ -21,9 +21,9 @@ def pack(value: Any, hold: Callable[[Any], int]) -> Any:
     # Subclasses (Counter, named tuples, IntEnum) cross as what they are built on.
     if value is None or isinstance(value, bool):
         return value
-    for plain, convert in ((int, int.__int__), (float, float.__float__), (str, str.__str__)):
+    for plain in (int, float, str):
         if isinstance(value, plain):
-            return convert(value)
+            return _EXACTLY[plain](value)
     if isinstance(value, list):
         return [pack(each, hold) for each in list.__iter__(value)]
     if isinstance(value, dict):
@@ -43,6 +43,7 @@ def pack(value: Any, hold: Callable[[Any], int]) -> Any:
     return {"object": hold(value)}
 
 
+_EXACTLY: dict[type, Callable[[Any], Any]] = {int: int.__int__, float: float.__float__, str: str.__str__}
 _SEQUENCES: tuple[tuple[Any, str], ...] = (
     (tuple, "tuple"),
     (set, "set"),
@@ -71,7 +72,8 @@ def unpack(value: Any, held: Callable[[int], Any]) -> Any:
     if name == "range":
         return range(*inner)
     if name == "number":
-        return getattr(import_module(inner[0]), _NUMBERS[inner[0]])(inner[1])
+        kind = _NUMBERS[inner[0]]  # Before the import, which is of these two alone.
+        return getattr(import_module(inner[0]), kind)(inner[1])
     if name == "object":
         return held(inner)
     kind = next(kind for kind, called in _SEQUENCES if called == name)
@@ -82,8 +84,8 @@ class Channel:
     """JSON lines over one descriptor, both ways."""
 
     def __init__(self, descriptor: int) -> None:
-        self._reading = open(descriptor, "rb", closefd=False)  # noqa: SIM115, PTH123 - stays open to the end
-        self._writing = open(descriptor, "wb", closefd=False)  # noqa: SIM115, PTH123
+        self._reading = open(descriptor, "rb", closefd=False)  # noqa: SIM115 - stays open to the end
+        self._writing = open(descriptor, "wb", closefd=False)  # noqa: SIM115
 
     def send(self, message: Any) -> None:
         """Raises OSError if nobody listens."""

@@ -9,13 +9,14 @@ from collections.abc import Mapping, Sequence
 from pocketphi.errors import UserError, shown
 from pocketphi.eval.tasks.abstain import LAB_BENCH
 from pocketphi.eval.tasks.cloze import CLOZE
+from pocketphi.eval.tasks.code import CODE
 from pocketphi.eval.tasks.longcontext import LONG_CONTEXT
 from pocketphi.eval.tasks.phi3 import PHI3
 from pocketphi.eval.tasks.safety import SAFETY
 from pocketphi.eval.tasks.task import BenchTask
 
 GROUPS: Mapping[str, tuple[BenchTask, ...]] = {
-    "phi3": PHI3,
+    "phi3": (*PHI3, *CODE),
     "cloze": CLOZE,
     "long_context": LONG_CONTEXT,
     "safety": SAFETY,
