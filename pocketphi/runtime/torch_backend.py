@@ -122,19 +122,25 @@ class TorchBackend:
         """Log likelihoods, in the order of the requests. Raises `UserError` if one does not fit."""
         pairs = self._reader.scored(requests)
         results = [ScoreResult(logprob=0.0, num_tokens=0, is_greedy=True)] * len(requests)
-        lengths = {index: len(context) + len(rest) for index, (context, rest) in enumerate(pairs) if rest}
+        # Choices of one token after one context read the same tokens: one row serves them all.
+        rows: dict[tuple[int, ...], list[int]] = {}
+        for index, (context, rest) in enumerate(pairs):
+            if rest:
+                rows.setdefault((*context, *rest[:-1]), []).append(index)
+        sequences = list(rows)
         with self._computing():
-            for batch in self._batches(lengths):
-                hidden = self._read([(*context, *rest)[:-1] for context, rest in (pairs[index] for index in batch)])
-                for row, index in enumerate(batch):
-                    context, rest = pairs[index]
-                    wanted = hidden[row, len(context) - 1 : len(context) + len(rest) - 1]
-                    logprobs, best = score(_floats(self.model.logits(wanted)), rest)
-                    results[index] = ScoreResult(
-                        logprob=float(logprobs.sum(dtype=np.float64)),
-                        num_tokens=len(rest),
-                        is_greedy=bool((best == np.asarray(rest)).all()),
-                    )
+            for batch in self._batches({place: len(sequence) for place, sequence in enumerate(sequences)}):
+                hidden = self._read([sequences[place] for place in batch])
+                for row, place in enumerate(batch):
+                    for index in rows[sequences[place]]:
+                        context, rest = pairs[index]
+                        wanted = hidden[row, len(context) - 1 : len(sequences[place])]
+                        logprobs, best = score(_floats(self.model.logits(wanted)), rest)
+                        results[index] = ScoreResult(
+                            logprob=float(logprobs.sum(dtype=np.float64)),
+                            num_tokens=len(rest),
+                            is_greedy=bool((best == np.asarray(rest)).all()),
+                        )
         return results
 
     def generate(self, requests: Sequence[GenerateRequest]) -> list[GenerateResult]:

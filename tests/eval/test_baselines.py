@@ -85,6 +85,25 @@ def test_conversations_are_learnt_as_they_are_asked():
     assert ask(model, (Message("user", "never asked"),)).text.startswith("Let us see.\nAnswer: ")
 
 
+def test_a_begun_answer_is_gone_on_with():
+    learnt = [exchange("two and two?", "4"), exchange("why?", "x")]
+    model = NGramModel.learn(map(conversation_text, learnt))
+    begun = (Message("user", "two and two?"), Message("assistant", "Let us see.\nAnswer:"))
+    assert ask(model, begun).text == " 4"
+    told, plain = model.score(
+        [
+            ScoreRequest(context=begun, continuation=" 4"),
+            ScoreRequest(context="[user]\ntwo and two?\n[assistant]\nLet us see.\nAnswer:", continuation=" 4"),
+        ]
+    )
+    assert told == plain
+    asked = GenerateRequest(prompt=begun, max_tokens=1)
+    assert model.length(ScoreRequest(context=begun, continuation=" 4 5")) == model.length(asked) + 2
+    commonest = MostFrequentAnswer({"sums": "7"}, {"two and two?": "sums"})
+    assert ask(commonest, begun).text == "Answer: 7"
+    assert commonest.length(asked) is None
+
+
 def test_the_commonest_answer_of_a_topic():
     def question(number: int, topic: str, text: str) -> Question:
         return Question(id=str(number), topic=topic, tier="known_templates", question=text, answer="?")

@@ -92,6 +92,30 @@ def test_scores_do_not_depend_on_the_batch(file: PocketFile):
     np.testing.assert_allclose([r.logprob for r in one], [r.logprob for r in many], rtol=1e-4, atol=1e-4)
 
 
+def test_choices_of_one_token_are_read_together(tmp_path: Path):
+    backend, read = torch_backend(pocket(tmp_path)), []
+    backend.model.register_forward_hook(lambda _, inputs, __: read.append(inputs[0].shape[0]))
+    requests = [ScoreRequest(context=q, continuation=letter) for q in ("the thing", "what is it?") for letter in "xyz"]
+    together = backend.score(requests)
+    assert read == [2]
+    alone = [backend.score([request])[0] for request in requests]
+    assert [result.is_greedy for result in together] == [result.is_greedy for result in alone]
+    np.testing.assert_allclose([r.logprob for r in together], [r.logprob for r in alone], rtol=1e-4, atol=1e-4)
+
+
+def test_a_begun_answer_is_gone_on_with_as_in_the_engine(tmp_path: Path):
+    file = pocket(tmp_path)
+    begun = (Message("user", "what is it?"), Message("assistant", "Answer: the"))
+    scored = ScoreRequest(context=begun, continuation=" thing")
+    asked = GenerateRequest(prompt=begun, max_tokens=12)
+    backend = torch_backend(file)
+    with Model(file, threads=1) as model:
+        native = NativeBackend(model)
+        assert backend.generate([asked]) == native.generate([asked])
+        assert [backend.length(each) for each in (scored, asked)] == [native.length(each) for each in (scored, asked)]
+        assert backend.score([scored])[0].logprob == pytest.approx(native.score([scored])[0].logprob, abs=0.05)
+
+
 def test_a_checkpoint_opens_with_its_own_chat_form(tmp_path: Path):
     file = pocket(tmp_path)
     model = load_pocket(file.path)
