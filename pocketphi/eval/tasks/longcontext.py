@@ -28,7 +28,7 @@ from pocketphi.eval.tasks.task import Asked, BenchTask, Reply, Verdict, Written
 
 LENGTHS = (1024, 2048, 4096, 8192, 16384, 32768, 65536, 131072)
 DEPTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
-_SHORTEST = 512
+_SHORTEST = 1024
 _RESERVED_TOKENS = 150
 """For the instruction, the question, a chat template and how the answer begins."""
 _NEEDLES = 4
@@ -224,7 +224,7 @@ def long_context_tasks(
     """Every kind at every length, such as `passkey_4k`.
 
     Args:
-        lengths: tokens that prompt and answer take up at most, at least 512; 4096 is called `4k`.
+        lengths: tokens that prompt and answer take up at most, at least 1024; 4096 is called `4k`.
         items: texts of each task. Those with a depth go through 5 of them in turn.
         seed: of the texts; the same for every model that is to be compared.
     """
