@@ -141,8 +141,9 @@ def spans(pieces: Sequence[str], text: str) -> list[tuple[int, int]] | None:
             unclear.append(piece)
             continue
         if unclear:
-            until = text.find(piece, place + any(unclear), place + _reach(unclear) + len(piece))
-            if until < 0 or not _may_be(unclear, text[place:until]):
+            places = range(place, min(len(text), place + _reach(unclear)) + 1)
+            until = next((p for p in places if text.startswith(piece, p) and _may_be(unclear, text[place:p])), None)
+            if until is None:
                 return None
             found += [(place, until)] * len(unclear)
             place, unclear = until, []
@@ -160,7 +161,7 @@ def spans(pieces: Sequence[str], text: str) -> list[tuple[int, int]] | None:
         found.append((start, place))
     rest = text[place:]
     if unclear:
-        if not any(unclear) <= len(rest) <= _reach(unclear) or not _may_be(unclear, rest):
+        if len(rest) > _reach(unclear) or not _may_be(unclear, rest):
             return None
         return found + [(place, len(text))] * len(unclear)
     if found and rest.isspace():
@@ -174,9 +175,12 @@ def _reach(unclear: Sequence[str]) -> int:
 
 
 def _may_be(unclear: Sequence[str], text: str) -> bool:
-    """Whether `text` may be what these tokens hide: letters beyond ASCII, spaces, and what one of them shows."""
+    """Whether `text` may be what these tokens hide: letters beyond ASCII, spaces, and what one of them shows; each
+    that shows anything takes a byte."""
     shown_too = set("".join(unclear))
-    return all(letter.isspace() or not letter.isascii() or letter in shown_too for letter in text)
+    return all(letter.isspace() or not letter.isascii() or letter in shown_too for letter in text) and len(
+        text.encode("utf-8", "surrogatepass")
+    ) >= sum(map(bool, unclear))
 
 
 def only_choice(reply: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """A server behind HTTP: the model's own answers through it, and no belief in what cannot be true."""
 
+import io
 import json
 import os
 import signal
@@ -9,10 +10,12 @@ import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import sentencepiece
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -618,3 +621,38 @@ def test_tokens_of_any_cut_lie_where_they_were_cut(text: str, data: st.DataObjec
 )
 def test_tokens_along_a_text(pieces: list[str], text: str, expected: list[tuple[int, int]] | None):
     assert spans(pieces, text) == expected
+
+
+def test_tokens_of_sentencepiece_are_laid_where_they_belong():
+    """By itself each token loses a space or is a byte of a letter; where the tokens of a context end is found still."""
+    sentences = Path(__file__).read_text().splitlines()
+    written = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(sentences),
+        model_writer=written,
+        model_type="bpe",
+        vocab_size=700,
+        byte_fallback=True,
+        character_coverage=0.999,
+        normalization_rule_name="identity",
+        remove_extra_whitespaces=False,
+        allow_whitespace_only_pieces=True,
+        minloglevel=2,
+    )
+    tokenizer = sentencepiece.SentencePieceProcessor(model_proto=written.getvalue())
+
+    def alone(token: int) -> str:
+        if tokenizer.is_byte(token):
+            return bytes([int(tokenizer.id_to_piece(token)[3:5], 16)]).decode("utf-8", "replace")
+        return str(tokenizer.decode([token]))
+
+    for start in range(0, len(sentences), 40):
+        text = "\n".join(sentences[start : start + 20]) + " na\u00efve \u4e2d\u6587\u3002 \U0001f600   ok"
+        tokens = tokenizer.encode(text)
+        places = spans(["<s>", *map(alone, tokens)], text)
+        assert places is not None
+        for border in range(1, len(text), 7):
+            if text[border - 1].isspace() or any(a < border < b for a, b in places):
+                continue  # where the context is asked for
+            before = sum(a < border for a, _ in places[1:])
+            assert tokens[:before] == tokenizer.encode(text[:border]), text[:border][-20:]
