@@ -100,5 +100,7 @@ def _group(task: BenchTask, row: Row) -> str:
 
 def _said(row: Row) -> str:
     """The words of a row, in one normal form; options in any order are the same."""
-    parts = (row.context, row.question, *sorted(row.choices))
-    return "\n".join(" ".join(_WORD.findall(part.casefold())) for part in parts)
+    context, question, *choices = (
+        " ".join(_WORD.findall(part.casefold())) for part in (row.context, row.question, *row.choices)
+    )
+    return "\n".join((context, question, *sorted(choices)))

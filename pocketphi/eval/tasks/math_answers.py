@@ -29,14 +29,14 @@ _OPEN, _CLOSE = "([{", ")]}"
 
 def math_answer(reply: str) -> str | None:
     r"""The contents of the last `\boxed{}`, else what stands behind the first cue, else a reply of a single line."""
-    boxed = last_boxed(reply)
-    if boxed is None:
-        boxed = after_cue(reply)
-    if boxed is None and "\n" not in reply.strip():
-        boxed = reply.strip()
-    if boxed is None or not boxed.strip() or len(boxed) > MAX_LENGTH:
-        return None
-    return boxed.strip().rstrip(".").strip()
+    if _BOXED.search(reply):
+        found = last_boxed(reply)
+    else:
+        found = after_cue(reply)
+        if found is None and "\n" not in reply.strip():
+            found = reply
+    found = (found or "").strip()
+    return found.rstrip(".").strip() if 0 < len(found) <= MAX_LENGTH else None
 
 
 def last_boxed(text: str) -> str | None:

@@ -16,7 +16,7 @@ _NUMBER = re.compile(r"((?<![\w)])[-\u2212])?\$?((?:\d{1,3}(?:,\d{3})+(?![\d,])|
 _OPTION = r"(?:\(([A-Za-z])\)|([A-Z])(?=\s*(?:$|[.,:;)\n*/&]|or\b|and\b)))"
 _FIRST_OPTION = re.compile(rf"[\s*:`\"'_]*(?:(?:option|choice)\s+)?{_OPTION}", re.IGNORECASE)
 _SECOND_OPTION = re.compile(rf"[\s*]*(?:or|and|,|/|&)\s*(?:or\s+|and\s+)?{_OPTION}")
-_LEAD = "*_`\"': \t\r\n$"
+_LEAD = "*_`\"': \t\r\n"
 _BRACKETS = frozenset("()[]{}<>")
 _ARTICLES = re.compile(r"\b(?:a|an|the)\b")
 _UNMARKED = str.maketrans(dict.fromkeys(string.punctuation + "\u2018\u2019\u201c\u201d\u00b4", " "))
@@ -83,7 +83,7 @@ def words_answer(reply: str) -> str | None:
     line = after_cue(reply)
     if line is None:
         line = first_line(reply)
-    return " ".join(line.rstrip(".").replace(",", " ").casefold().split()) or None
+    return " ".join(line.rstrip('.`"').replace(",", " ").casefold().split()) or None
 
 
 def brackets_answer(reply: str) -> str | None:
