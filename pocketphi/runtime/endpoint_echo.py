@@ -99,7 +99,9 @@ def echo_of_prompt(reply: Mapping[str, Any], prompt: str | None, opens: bool | N
         return None
     if not isinstance(table, list) or not table:
         raise Untrue("gives `prompt_logprobs` that are no list")
-    keys, pieces, found = [], [], []
+    keys: list[str] = []
+    pieces: list[str | None] = []
+    found: list[tuple[float | None, float | None]] = []
     for index, row in enumerate(table):
         if row is None and index == 0:
             # vLLM does not name a token that nothing predicts.
@@ -178,9 +180,9 @@ def _may_be(unclear: Sequence[str], text: str) -> bool:
     """Whether `text` may be what these tokens hide: letters beyond ASCII, spaces, and what one of them shows; each
     that shows anything takes a byte."""
     shown_too = set("".join(unclear))
-    return all(letter.isspace() or not letter.isascii() or letter in shown_too for letter in text) and len(
-        text.encode("utf-8", "surrogatepass")
-    ) >= sum(map(bool, unclear))
+    if not all(letter.isspace() or not letter.isascii() or letter in shown_too for letter in text):
+        return False
+    return len(text.encode("utf-8", "surrogatepass")) >= sum(map(bool, unclear))
 
 
 def only_choice(reply: Mapping[str, Any]) -> dict[str, Any]:
