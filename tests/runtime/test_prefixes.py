@@ -122,7 +122,7 @@ def test_shared_answers_are_those_of_single_requests(model: Model, seed: int):
 def test_across_the_border_of_longrope(open_tiny: Callable[..., Model], seed: int):
     generator = random.Random(seed)
     model = open_tiny(longrope_config(border=48))
-    contexts = texts_of_a_tree(generator, 14, longest=120)
+    contexts = texts_of_a_tree(generator, 14, longest=120) + ["n" * length for length in range(42, 51)]
     requests = [ScoreRequest(context=c, continuation="ab" * n) for c in contexts for n in (1, 3) if c]
     answers = [GenerateRequest(prompt=context, max_tokens=12) for context in contexts if context]
     backend = NativeBackend(model, batch_size=1 + seed)
@@ -149,12 +149,25 @@ def test_a_short_budget_of_pages_shrinks_the_batch_and_changes_nothing(open_tiny
     assert model.engine.pages_in_use_bytes == 0
 
 
+@pytest.mark.parametrize("pages", [2, 3, 5])
+def test_a_short_budget_across_the_border_of_longrope(open_tiny: Callable[..., Model], pages: int):
+    config = longrope_config(border=70)
+    model = open_tiny(config, load={"context": 128, "page_budget_bytes": pages * page_bytes(config)})
+    contexts = ["a" * 64 + end for end in ("b", "c", "b" * 10, "c" * 10, "d" * 40)]
+    requests = [ScoreRequest(context=c, continuation=e) for c in contexts for e in ("x", "yz" * 5, "z" * 20)]
+    answers = [GenerateRequest(prompt=c, max_tokens=20) for c in contexts]
+    backend = NativeBackend(model, batch_size=4)
+    assert backend.score(requests) == [plain_score(model, request) for request in requests]
+    assert backend.generate(answers) == [plain_answer(model, request) for request in answers]
+
+
 class Counter:
-    """Counts what goes into the steps of an engine."""
+    """Counts what goes into the steps of an engine, and the pages that they take."""
 
     def __init__(self, engine: NativeEngine, monkeypatch: pytest.MonkeyPatch, *, fail_at: int = -1) -> None:
         self.tokens: list[int] = []
         self.logits = 0
+        self.most_bytes = 0
         step = engine.step
 
         def counted(items, **options):  # type: ignore[no-untyped-def]
@@ -162,6 +175,7 @@ class Counter:
                 raise KeyboardInterrupt
             self.tokens.append(sum(len(item.tokens) for item in items))
             outputs = step(items, **options)
+            self.most_bytes = max(self.most_bytes, engine.pages_in_use_bytes)
             self.logits += sum(0 if output.logits is None else len(output.logits) for output in outputs)
             return outputs
 
@@ -178,6 +192,18 @@ def test_worked_examples_are_read_once_and_only_wanted_logits_computed(model: Mo
     alone = sum(len(model.tokenizer.encode(question)) for question in questions)
     assert sum(read.tokens) < shared + (alone - 20 * shared) + 20 * MIN_SHARED_TOKENS
     assert read.logits == len(questions)
+    # The examples, what questions share beyond them, and for each of four its own last pages.
+    assert read.most_bytes <= (-(-shared // 64) + 1 + 4 * 2) * model.engine.page_bytes
+
+
+def test_what_stands_before_the_border_of_longrope_is_not_read_in_vain(
+    open_tiny: Callable[..., Model], monkeypatch: pytest.MonkeyPatch
+):
+    model = open_tiny(longrope_config(border=48))
+    contexts = ["a" * 40 + letter * 20 for letter in "bcd"]
+    read = Counter(model.engine, monkeypatch)
+    NativeBackend(model).score([ScoreRequest(context=context, continuation="x") for context in contexts])
+    assert read.tokens == [sum(len(model.tokenizer.encode(context)) for context in contexts)]
 
 
 @pytest.mark.parametrize("fail_at", range(5))
@@ -185,14 +211,14 @@ def test_an_interrupt_leaves_no_session_open(model: Model, monkeypatch: pytest.M
     stem = "the thing in the tin " * 4
     contexts = [f"{stem}{n}" for n in range(6)]
     Counter(model.engine, monkeypatch, fail_at=fail_at)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt) as caught:
         NativeBackend(model, batch_size=3).score([ScoreRequest(context=c, continuation="yes no") for c in contexts])
-    assert model.engine.pages_in_use_bytes == 0
+    assert model.engine.pages_in_use_bytes == 0, caught
     monkeypatch.undo()
     Counter(model.engine, monkeypatch, fail_at=fail_at)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt) as caught:
         NativeBackend(model, batch_size=3).generate([GenerateRequest(prompt=c, max_tokens=9) for c in contexts])
-    assert model.engine.pages_in_use_bytes == 0
+    assert model.engine.pages_in_use_bytes == 0, caught
 
 
 def test_links_close_behind_the_last_sequence_that_needs_them(model: Model):
