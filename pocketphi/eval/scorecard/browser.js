@@ -47,9 +47,10 @@
   const percent = (value) => `${(100 * value).toFixed(value < 0.0995 ? 1 : 0)}\u00a0%`;
   const letter = (index) => String.fromCharCode(65 + index);
 
-  // The line of a prompt that tells one question from the next: without its first word, which is always the same.
+  // What tells one question from the next: without the word that all begin with, and the options, which stand below.
   const headline = (item) => {
-    const text = item.question.replace(/^(question|q)\s*:\s*/i, "").replace(/\s+/g, " ").trim();
+    const asked = item.choices.length ? item.question.replace(/\n(?:\w+:\s*\n)?\(?A[.):] [^]*$/, "") : item.question;
+    const text = asked.replace(/^(question|q)\s*:\s*/i, "").replace(/\s+/g, " ").trim();
     return text.length > 180 ? text.slice(0, 179) + "…" : text || "(empty)";
   };
 

@@ -60,8 +60,8 @@ def browser_section(run: Run) -> Section | None:
         content=[
             tag(
                 "p",
-                f"{total:,} questions, {wrong:,} answered wrong. Wrong answers come first, those that the model was "
-                "surest of before all.",
+                f"{total:,} questions, {wrong:,} answered wrong. Wrong answers come first: of each task those before "
+                "all that the model was surest of.",
             ),
             note(
                 f"{shown:,} of them are in this page, per task at most {MOST:,}. Left out are right answers first: "

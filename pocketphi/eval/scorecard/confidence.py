@@ -9,6 +9,7 @@ from pocketphi.eval.report.page import Section, folded, table
 from pocketphi.eval.report.pictures import figure
 from pocketphi.eval.report.svg import Drawing
 from pocketphi.eval.report.units import NBSP, percent
+from pocketphi.eval.results import Item
 from pocketphi.eval.scorecard.pictures import Bin, mosaic, reliability
 from pocketphi.eval.scorecard.reading import Run, title_of
 from pocketphi.eval.statistics import Bin as Share
@@ -16,20 +17,22 @@ from pocketphi.eval.statistics import Calibration, calibration, score_of
 
 MOST = 24
 """Tasks that are drawn."""
+IN_A_BIN = 20
+"""Answers, at least, where that leaves two bins."""
 
 
 def calibration_section(run: Run) -> Section | None:
     """Reliability diagrams of the tasks whose choices were compared."""
     found: dict[str, Calibration] = {}
     for name, items in run.items.items():
-        made = calibration(items)
+        made = binned(items)
         if made is not None:
             found[title_of(name, run.tasks[name])] = made
     if not found:
         return None
     # Of everything together first: it has most answers.
     chosen = [item for items in run.items.values() for item in items]
-    every = calibration(chosen) if len(found) > 1 else None
+    every = binned(chosen) if len(found) > 1 else None
     shown = ({"all tasks": every} if every is not None else {}) | found
     panels = [
         partial(reliability, name, _subtitle(made), [_bin(each) for each in made.bins])
@@ -37,10 +40,17 @@ def calibration_section(run: Run) -> Section | None:
     ]
     told = "; ".join(f"{name} {100 * made.error:.1f} points" for name, made in shown.items())
     rows: list[list[Child]] = [
-        [name, f"{made.count:,}", f"{100 * made.error:.1f}", _mean(made, "confidence"), _mean(made, "accuracy")]
+        [
+            name,
+            f"{made.count:,}",
+            str(len(made.bins)),
+            f"{100 * made.error:.1f}",
+            _mean(made, "confidence"),
+            _mean(made, "accuracy"),
+        ]
         for name, made in shown.items()
     ]
-    heads = ["task", "answers", "calibration error, points", "mean confidence", "right"]
+    heads = ["task", "answers", "bins", "calibration error, points", "mean confidence", "right"]
     return Section(
         anchor="calibration",
         title="Is it as right as it is sure?",
@@ -57,9 +67,15 @@ def calibration_section(run: Run) -> Section | None:
                 "Across: the probability of the choice that was made, among all choices. Up: how often it was right, "
                 f"with intervals of 95{NBSP}%. The dots of a task stand for about as many answers each.",
             ),
-            folded("The numbers", table(heads, rows, "Calibration by task", range(1, 5))),
+            folded("The numbers", table(heads, rows, "Calibration by task", range(1, 6))),
         ],
     )
+
+
+def binned(items: Sequence[Item]) -> Calibration | None:
+    """Calibration in as many bins as there are answers for: of a handful of answers each, all would be noise."""
+    whole = calibration(items, bins=1)
+    return None if whole is None else calibration(items, bins=min(10, max(2, whole.count // IN_A_BIN)))
 
 
 def _subtitle(made: Calibration) -> str:

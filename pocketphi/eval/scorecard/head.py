@@ -2,10 +2,10 @@
 
 from pocketphi.eval.report.markup import Child, clipped, tag
 from pocketphi.eval.report.units import NBSP, percent
+from pocketphi.eval.scorecard.confidence import binned
 from pocketphi.eval.scorecard.published import AVERAGED, PHI3
 from pocketphi.eval.scorecard.reading import Run, is_share, title_of
 from pocketphi.eval.scorecard.table import averages
-from pocketphi.eval.statistics import calibration
 
 DIGITS = 12
 
@@ -54,7 +54,7 @@ def _cards(run: Run) -> Child:
         cards.append(("clearly better than guessing", f"{above} of {len(gains)}", "tasks, by the interval"))
         _, title, value = max(gains)
         cards.append(("most above guessing", f"{100 * value:.1f}{NBSP}%", title))
-    made = calibration(item for items in run.items.values() for item in items)
+    made = binned([item for items in run.items.values() for item in items])
     if made is not None:
         cards.append(("calibration error", percent(made.error), f"over {made.count:,} choices"))
     if not cards:
