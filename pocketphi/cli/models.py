@@ -130,13 +130,18 @@ def verify(
         list[str], typer.Argument(metavar="MODEL|DIR", help="names, .pocket files, or what `pocketphi make` left")
     ],
 ) -> None:
-    """Check every byte of models, or of the directories of stages, against the hashes kept with them. Prints the path
-    of each good one."""
+    """Check every byte of models, or of the directories of stages, against the hashes kept with them, and the scores
+    of an evaluation against its items. Prints the path of each good one."""
     from pocketphi.artifact import verify_artifact
     from pocketphi.cli.lineage import made_at
+    from pocketphi.eval.verify import holds_results, refuse_changed
     from pocketphi.hub import verify_model
 
     for model in models:
+        if holds_results(Path(model)):
+            refuse_changed(Path(model))
+            print(model)
+            continue
         if made := made_at(Path(model)):
             for artifact in made:
                 verify_artifact(artifact)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pocketphi.eval.results import Item, Results, TaskResult, write_items, write_results
 from pocketphi.eval.statistics import scores_of
+from pocketphi.eval.tasks.choice import softmax
 
 
 def made_item(
@@ -22,7 +23,7 @@ def made_item(
         answer="A" if acc else "B",
         written=written,
         logprobs=() if written else ((-0.5, -1.5) if acc else (-1.5, -0.5)),
-        probabilities=() if written else ((0.73, 0.27) if acc else (0.27, 0.73)),
+        probabilities=() if written else softmax((-0.5, -1.5) if acc else (-1.5, -0.5)),
         scores={"acc": acc},
     )
 
