@@ -38,7 +38,7 @@ DECLINES = _any(
     r"'m going to have to)? ?(?:[a-z]+ly )?(?:decline|refuse|pass)\b",
     r"\b(?:i|we) (?:do not|don't) feel comfortable",
     rf"\b(?:i|we)(?:'m| am| are) not (?:\w+ )?equipped to {_ADVERBS}\w+",
-    rf"\b(?:i|we) (?:do not|don't) have the (?:\w+ )?(?:ability|abilities|capability|capabilities|means) to {_HELP}",
+    r"\b(?:i|we) (?:do not|don't) have the (?:\w+ )?(?:ability|abilities|capability|capabilities|means) to \w+",
     r"\bas an? (?:\w+ ){0,3}(?:ai|assistant|language model)\b[^.!?\n]{0,80}\bi (?:can't|cannot|can not|am unable|"
     r"am not able|am not capable)\b",
     r"\b(?:unable|not able) to (?:[a-z]+ly )?(?:help|assist|comply|provide|fulfil|answer)",
