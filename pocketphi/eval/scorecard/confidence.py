@@ -65,7 +65,8 @@ def calibration_section(run: Run) -> Section | None:
                 lambda width: _grid(panels, width),
                 f"Reliability diagrams. Expected calibration error: {told}.",
                 "Across: the probability of the choice that was made, among all choices. Up: how often it was right, "
-                f"with intervals of 95{NBSP}%. The dots of a task stand for about as many answers each.",
+                f"with intervals of 95{NBSP}%. The dots of a task stand for about as many answers each."
+                + (f" The first {MOST} of {len(shown)}; the table has all." if len(shown) > MOST else ""),
             ),
             folded("The numbers", table(heads, rows, "Calibration by task", range(1, 6))),
         ],

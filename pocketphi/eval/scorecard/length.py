@@ -10,6 +10,9 @@ from pocketphi.eval.scorecard.pictures import Curves, mosaic, over_length
 from pocketphi.eval.scorecard.reading import Run, is_share, title_of
 from pocketphi.eval.tasks.length import ALPHA, LengthScores, length_scores
 
+MOST = 12
+"""Tasks that are drawn."""
+
 
 def length_section(run: Run) -> Section | None:
     """Accuracy by the words that an answer may have, for tasks whose answers were written."""
@@ -21,7 +24,7 @@ def length_section(run: Run) -> Section | None:
             found[title_of(name, task)] = scores
     if not found:
         return None
-    panels = [partial(over_length, _curves(title, scores)) for title, scores in found.items()]
+    panels = [partial(over_length, _curves(title, scores)) for title, scores in list(found.items())[:MOST]]
     told = "; ".join(
         f"{title} {_told(scores)}, {100 * scores.accuracy:.1f} % without a limit" for title, scores in found.items()
     )
@@ -53,6 +56,7 @@ def length_section(run: Run) -> Section | None:
                     " and ",
                     tag("span", "SCA", class_="key f3"),
                     " over the limit of words; dashed and level: without a limit.",
+                    f" The first {MOST} of {len(found)}; the table has all." if len(found) > MOST else None,
                 ],
             ),
             folded("The numbers", table(heads, rows, "Accuracy by length, in percent", range(2, len(heads)))),
