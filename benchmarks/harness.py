@@ -65,7 +65,7 @@ def main() -> None:
     parser.add_argument("--model", default="smollm2-135m")
     parser.add_argument("--items", type=int, default=300)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--context", type=int, default=2048)
+    parser.add_argument("--context", type=int, default=4096)
     parser.add_argument("--tasks", nargs="+", default=AGREEMENT)
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()

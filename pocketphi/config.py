@@ -76,6 +76,13 @@ def quiet_daft() -> None:
     os.environ.update(DO_NOT_TRACK="1", DAFT_ANALYTICS_ENABLED="0", DAFT_PROGRESS_BAR="0")
 
 
+def quiet_harness(*, offline: bool) -> None:
+    """Before lm-evaluation-harness is imported: its bars would stand beside ours, and its data come from the hub."""
+    os.environ.update(TQDM_DISABLE="1", TOKENIZERS_PARALLELISM="false")
+    if offline:
+        os.environ.update(HF_HUB_OFFLINE="1", HF_DATASETS_OFFLINE="1")
+
+
 def _flag(env: Mapping[str, str], name: str) -> bool:
     return env.get(name, "").strip().lower() not in {"", "0", "false", "no", "off"}
 

@@ -60,9 +60,14 @@ def test_importing_the_package_loads_nothing_else():
     assert loaded.strip() == "pocketphi.version"
 
 
+def unconfined() -> Iterator[tuple[Path, ast.Module]]:
+    """All but what runs inside the sandbox, whose work is to run a model's code with an empty environment."""
+    return ((path, tree) for path, tree in syntax_trees() if path.as_posix() != "pocketphi/eval/sandbox/inside.py")
+
+
 def test_no_code_can_come_out_of_a_file():
     found = []
-    for path, tree in syntax_trees():
+    for path, tree in unconfined():
         for node in ast.walk(tree):
             names: list[str] = []
             if isinstance(node, ast.Import):
@@ -80,7 +85,7 @@ def test_no_code_can_come_out_of_a_file():
 def test_the_environment_is_read_in_one_place():
     """Handing all of it to a child process (`{**os.environ, ...}`) is no reading."""
     found = []
-    for path, tree in syntax_trees():
+    for path, tree in unconfined():
         handed_on = {value for node in ast.walk(tree) if isinstance(node, ast.Dict) for value in node.values}
         found += [
             f"{path}:{node.lineno}"

@@ -87,7 +87,7 @@ def eval_(
     here = settings()
     data = data or (here.data_dir and here.data_dir / "bench")
     names = [name.strip() for name in tasks.split(",") if name.strip()]
-    chosen = _chosen(names, data, offline=here.offline)
+    chosen = _chosen(names, data)
     for folder in against or ():
         read_results(folder)  # before hours are spent
     with open_subject(model, backend=backend, context=context, threads=threads) as subject:
@@ -112,7 +112,7 @@ def eval_(
     print(found.path / "report.html")
 
 
-def _chosen(names: Sequence[str], data: Path | None, *, offline: bool) -> "list[BenchTask | PublishedTask]":
+def _chosen(names: Sequence[str], data: Path | None) -> "list[BenchTask | PublishedTask]":
     """Tasks of ours, of a language that the data folder has, or of the harness, in the order of their names."""
     from pocketphi.eval.tasks.catalogue import GROUPS, TASKS, find_tasks
     from pocketphi.eval.tasks.multilingual import multilingual_mmlu
@@ -125,7 +125,7 @@ def _chosen(names: Sequence[str], data: Path | None, *, offline: bool) -> "list[
     if theirs:
         from pocketphi.eval.harness.published import find_published
 
-        found.update({task.name: task for task in find_published(theirs, [*GROUPS, *TASKS], offline=offline)})
+        found.update({task.name: task for task in find_published(theirs, [*GROUPS, *TASKS])})
     for name in names:
         if name in languages:
             found[name] = languages[name]

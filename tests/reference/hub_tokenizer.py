@@ -12,9 +12,8 @@ def hub_tokenizer(ours: Tokenizer) -> PreTrainedTokenizerFast:
     """The same vocabulary, merges and rule for words."""
     vocabulary = ours.vocabulary
     assert vocabulary.kind == "byte"
-    # Without those that no byte-level text can give, as published files keep them.
     special = {token.id for token in vocabulary.special}
-    tokens = {token: index for index, token in enumerate(vocabulary.tokens) if index not in special}
+    tokens = {token: index for index, token in enumerate(vocabulary.tokens)}
     library = tokenizers.Tokenizer(models.BPE(tokens, list(vocabulary.merges), ignore_merges=vocabulary.whole_words))
     library.pre_tokenizer = splitter(vocabulary.split)
     library.decoder = decoders.ByteLevel()

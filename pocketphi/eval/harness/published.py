@@ -6,7 +6,6 @@ run a model's code without a sandbox, and results in the form of all others.
 
 import difflib
 import hashlib
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -91,7 +90,7 @@ class PublishedTask:
         )
 
 
-def find_published(names: Sequence[str], others: Sequence[str] = (), *, offline: bool) -> list[PublishedTask]:
+def find_published(names: Sequence[str], others: Sequence[str] = ()) -> list[PublishedTask]:
     """The harness's tasks of these names; groups and tags are expanded.
 
     Args:
@@ -100,8 +99,6 @@ def find_published(names: Sequence[str], others: Sequence[str] = (), *, offline:
     Raises:
         UserError: there is none, or its data cannot be loaded.
     """
-    if offline:
-        os.environ.update(HF_HUB_OFFLINE="1", HF_DATASETS_OFFLINE="1")
     manager = _manager()
     for name in names:
         if name not in manager.all_tasks:
