@@ -266,6 +266,17 @@ def test_one_benchmark_asked_in_two_ways_is_told_apart(tmp_path: Path):
     assert "; MMLU (cloze_mmlu) " in calibrated
 
 
+def test_tasks_stand_in_the_order_of_the_report_and_lengths_rise(tmp_path: Path):
+    folder = make_scores(tmp_path / "a", count=3)
+    results = read_results(folder)
+    any_task = results.tasks["phi3_piqa"]
+    names = ["passkey_16k", "phi3_mbpp", "passkey_2k", "phi3_mmlu", "1_", "\u00b2"]
+    write_results(folder, replace(results, tasks={name: replace(any_task, name=name) for name in names}))
+    order = list(read_run(folder).tasks)
+    assert order[:2] == ["phi3_mmlu", "phi3_mbpp"]
+    assert order.index("passkey_2k") < order.index("passkey_16k")
+
+
 def test_the_same_files_give_the_same_page(folders: tuple[Path, Path], written: tuple[str, Page]):
     assert write_page(folders[0], [folders[1]]).read_text(encoding="utf-8") == written[0]
 

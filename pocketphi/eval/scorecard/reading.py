@@ -5,6 +5,7 @@ name would lead out of the folder is left out, and a line on the page says so.
 """
 
 import math
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -113,9 +114,14 @@ def _told_apart(tasks: Mapping[str, TaskResult]) -> dict[str, TaskResult]:
     }
 
 
-def _place(name: str) -> tuple[int, str]:
+def _place(name: str) -> tuple[int, list[tuple[int, str]]]:
+    """The report's order, then by name: `passkey_2k` before `passkey_16k`."""
     order = list(PUBLISHED)
-    return (order.index(name) if name in order else len(order), name)
+    parts = [
+        (int(part), "") if part.isascii() and part.isdecimal() else (-1, part)
+        for part in re.split(r"([0-9]{1,9})", name)
+    ]
+    return (order.index(name) if name in order else len(order), parts)
 
 
 def _sound_task(task: TaskResult) -> TaskResult | None:
