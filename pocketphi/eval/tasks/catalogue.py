@@ -11,21 +11,20 @@ from pocketphi.eval.tasks.abstain import LAB_BENCH
 from pocketphi.eval.tasks.cloze import CLOZE
 from pocketphi.eval.tasks.code import CODE
 from pocketphi.eval.tasks.longcontext import LONG_CONTEXT
-from pocketphi.eval.tasks.phi3 import PHI3
+from pocketphi.eval.tasks.phi3 import GPQA, PHI3
 from pocketphi.eval.tasks.safety import SAFETY
 from pocketphi.eval.tasks.task import BenchTask
 
 GROUPS: Mapping[str, tuple[BenchTask, ...]] = {
-    "phi3": (*PHI3, *CODE),
+    "phi3": (*PHI3, *CODE, GPQA),
     "cloze": CLOZE,
     "long_context": LONG_CONTEXT,
     "safety": SAFETY,
+    "abstain": (LAB_BENCH,),
 }
 """Name of a group -> its tasks, in the order of a table."""
 
-TASKS: Mapping[str, BenchTask] = {
-    task.name: task for task in (*(each for group in GROUPS.values() for each in group), LAB_BENCH)
-}
+TASKS: Mapping[str, BenchTask] = {task.name: task for group in GROUPS.values() for task in group}
 """Name -> task."""
 
 

@@ -1,6 +1,6 @@
 """The prompts of our sample rows, as they stand in `tests/golden/eval`.
 
-`python -m tests.eval.tasks.golden` writes them anew. A change there is a change of a task's version.
+`PYTHONPATH=tests python -m eval.tasks.golden` writes them anew. A change there is a change of a task's version.
 """
 
 from dataclasses import replace
@@ -10,7 +10,7 @@ from pocketphi.eval.tasks.abstain import LAB_BENCH
 from pocketphi.eval.tasks.cloze import CLOZE
 from pocketphi.eval.tasks.examples import draw_examples
 from pocketphi.eval.tasks.longcontext import long_context_tasks
-from pocketphi.eval.tasks.phi3 import PHI3
+from pocketphi.eval.tasks.phi3 import GPQA, PHI3
 from pocketphi.eval.tasks.prompt import FORMATS, Format, Prompt
 from pocketphi.eval.tasks.rows import Data, load_data
 from pocketphi.eval.tasks.safety import SAFETY
@@ -18,7 +18,7 @@ from pocketphi.eval.tasks.task import Asked, BenchTask, Choices
 
 SAMPLES = Path(__file__).parents[1] / "samples"
 GOLDEN = Path(__file__).parents[2] / "golden" / "eval"
-OURS = (*PHI3, *CLOZE)
+OURS = (*PHI3, GPQA, *CLOZE)
 OTHERS = (*SAFETY, LAB_BENCH, *long_context_tasks((1024,), items=1))
 IN_CHAT = ("phi3_mmlu", "phi3_gsm8k", "phi3_bbh", "safety_xstest", "passkey_1k")
 MAX_SHOTS = 2

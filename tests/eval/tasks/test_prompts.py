@@ -12,18 +12,18 @@ import jinja2
 import pytest
 import yaml
 
+from eval.tasks.golden import GOLDEN, OURS, SAMPLES, files, questions, sampled
 from pocketphi.eval.tasks.cloze import CLOZE
 from pocketphi.eval.tasks.prompt import FORMATS
 from pocketphi.eval.tasks.rows import Row, load_data
 from pocketphi.eval.tasks.task import BenchTask, Choices
-from tests.eval.tasks.golden import GOLDEN, OURS, SAMPLES, files, questions, sampled
 
 _BY_NAME = {task.name: task for task in OURS}
 
 
 @pytest.mark.parametrize("name", files())
 def test_prompts_are_the_golden_ones(name: str) -> None:
-    """If that is meant: `python -m tests.eval.tasks.golden`, and a new version of the task."""
+    """If that is meant: `PYTHONPATH=tests python -m eval.tasks.golden`, and a new version of the task."""
     assert files()[name] + "\n" == (GOLDEN / name).read_text(encoding="utf-8")
 
 

@@ -143,10 +143,10 @@ LANGUAGE: dict[str, tuple[Example, ...]] = {
     ),
     "ruin_names": (
         _name(
-            "the sound of music",
-            ("the sound of mucus", "the sount of music", "the soundd of music", "the sound off music"),
-            "Only mucus makes another word, and a funny one. The others are slips of the keys.",
-            "the sound of mucus",
+            "the great escape",
+            ("the graet escape", "the great escapee", "the grate escape", "thee great escape"),
+            "To flee from a cheese grater is funny, and it sounds the same. The others are slips of the keys.",
+            "the grate escape",
         ),
         _name(
             "simon and garfunkel",
