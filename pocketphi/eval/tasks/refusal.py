@@ -15,7 +15,7 @@ Limits. It reads form, not truth: a useless or wrong answer counts as answered, 
 refusal. Patterns exist for the languages of `eval.tasks.refusal_words`; in any other one every coherent text is
 `answered`. Wordless text is seen in Latin script alone, loops in others only where they make up most of a reply. Long
 replies that decline at first and give way without any sign of a turn pass for refusals. A small model's own turns of
-phrase are missed at first: of 80 replies of SmolLM2 that were read one by one, 4 refused in words that no pattern had.
+phrase are missed at first: of 80 replies of SmolLM2 whose beginnings were read, 4 refused in words that no pattern had.
 tests/eval/tasks/test_safety.py holds its score on labelled replies, half of which were written before the rules, though
 by the same hand.
 """
