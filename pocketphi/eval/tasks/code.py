@@ -11,6 +11,7 @@ the tests name.
 
 import ast
 import re
+import warnings
 from collections.abc import Sequence
 
 from pocketphi.errors import UserError, shown
@@ -22,7 +23,7 @@ from pocketphi.eval.tasks.task import Asked, BenchTask, Reply, Verdict, Written
 
 METRIC = "pass@1"
 _OPENING, _CLOSING = "```python\n", "\n```"
-_FENCED = re.compile(r"^```[ \t]*(?:python3?|py)?[ \t]*\n(.*?)(?:^```|\Z)", re.DOTALL | re.MULTILINE | re.IGNORECASE)
+_FENCE = re.compile(r"^```[ \t]*(\w*)[^\n]*(?:\n|\Z)", re.MULTILINE)
 _AFTER_A_FUNCTION = ("\nclass ", "\ndef ", "\n#", "\nif ", "\nprint", "\nassert ", "\n@", _CLOSING)
 _MAX_TOKENS = 512
 
@@ -60,7 +61,7 @@ def humaneval_program(row: Row, reply: str) -> Program:
     entry, test = _meta(row, "entry_point"), _meta(row, "test")
     if not entry.isidentifier():
         raise _bad(row, f"`entry_point` is `{shown(entry)}`")
-    block = _block(reply)
+    block = _block(reply, row.question)
     whole = block is not None and re.search(rf"^(?:async )?def {entry}\b", block, re.MULTILINE)
     # A whole function takes the place of the head's, and keeps its imports.
     body = f"\n{block}" if whole else _until(reply, _AFTER_A_FUNCTION)
@@ -76,19 +77,17 @@ def mbpp_program(row: Row, reply: str) -> Program:
     """
     setup = _unix(_meta(row, "setup")) if "setup" in row.meta else ""
     tests = "\n".join(_tests(row))
-    try:
-        defined = {name for node in ast.parse(_answer(row)).body for name in _defines(node)}
-        used = {node.id for node in ast.walk(ast.parse(f"{setup}\n{tests}")) if isinstance(node, ast.Name)}
-        of_setup = {node.id for node in ast.walk(ast.parse(setup)) if isinstance(node, ast.Name)}
-    except (SyntaxError, ValueError, RecursionError) as error:
-        raise _bad(row, f"its reference or its tests are no Python: {shown(error)}") from None
-    taken = sorted(defined & used)
+    reference, of_setup, of_tests = _parsed(_answer(row)), _parsed(setup), _parsed(tests)
+    if reference is None or of_setup is None or of_tests is None:
+        raise _bad(row, "its reference or its tests are no Python")
+    defined = {name for node in reference.body for name in _defines(node)}
+    taken = sorted(defined & (_names(of_setup) | _names(of_tests)))
     if not taken:
         raise _bad(row, "its tests name nothing that its reference defines")
     block = _block(reply)
     code = _until(reply, (_CLOSING,)) if block is None else block
     # Imports are for the code too; a set-up that uses the code can only follow it.
-    before = "" if of_setup & defined else f"{setup}\n"
+    before = "" if _names(of_setup) & defined else f"{setup}\n"
     return Program(code=f"{before}{code}\n", test=f"from {MODULE} import {', '.join(taken)}\n{setup}\n{tests}\n")
 
 
@@ -114,10 +113,27 @@ def _judged(row: Row, program: Program) -> Verdict:
     )
 
 
-def _block(reply: str) -> str | None:
-    """The first fenced block of a reply that does not go on with the one it was given."""
-    found = _FENCED.search(reply)
-    return None if found is None or reply[: found.start()].startswith((" ", "\t")) else found[1]
+def _block(reply: str, head: str = "") -> str | None:
+    """The first fenced block that a reply opens itself; None if it goes on with the one it was given.
+
+    Args:
+        head: what the reply would go on with.
+    """
+    fence = _FENCE.search(reply)
+    if fence is None or (not fence[1] and _parsed(head + reply[: fence.start()]) and reply[: fence.start()].strip()):
+        return None
+    end = _FENCE.search(reply, fence.end())
+    return reply[fence.end() : end.start() if end else None]
+
+
+def _parsed(source: str) -> ast.Module | None:
+    """None if it is no Python."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # An odd escape is the author's affair.
+        try:
+            return ast.parse(source)
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            return None
 
 
 def _until(text: str, stops: Sequence[str]) -> str:
@@ -150,6 +166,10 @@ def _answer(row: Row) -> str:
     if not isinstance(row.answer, str):
         raise _bad(row, "`answer` is no program")
     return _unix(row.answer)
+
+
+def _names(tree: ast.Module) -> set[str]:
+    return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
 
 
 def _defines(node: ast.stmt) -> list[str]:
