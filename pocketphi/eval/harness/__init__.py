@@ -5,4 +5,5 @@ import logging
 from pocketphi.config import quiet_harness, settings
 
 quiet_harness(offline=settings().offline)
-logging.getLogger("lm_eval").setLevel(logging.ERROR)  # it tells of its settings
+for name in ("lm_eval", "huggingface_hub", "datasets"):
+    logging.getLogger(name).setLevel(logging.ERROR)  # they tell of their settings and tries
