@@ -27,12 +27,11 @@ from lm_eval.evaluator import evaluate
 from lm_eval.models.huggingface import HFLM
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
-from pocketphi.eval.tasks.catalogue import TASKS
-
 from pocketphi.eval.harness.adapter import HarnessModel
 from pocketphi.eval.harness.answers import open_answers
 from pocketphi.eval.harness.wrapped import LocalTask, phrase
 from pocketphi.eval.results import Item
+from pocketphi.eval.tasks.catalogue import TASKS
 from pocketphi.eval.tasks.examples import draw_examples
 from pocketphi.eval.tasks.prompt import REPORT
 from pocketphi.eval.tasks.rows import load_data

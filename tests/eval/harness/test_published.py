@@ -87,9 +87,7 @@ def test_its_tasks_give_results_in_our_form(subject: Subject, tmp_path: Path):
     written = list(read_items(found.path, "own_written"))
     assert len(written) == 7
     assert all("\n" not in item.written for item in written)
-    again = evaluate(
-        replaced(subject, subject.backend), find_published(["own_choice"]), Options(limit=7), tmp_path / "b"
-    )
+    again = evaluate(subject, find_published(["own_choice"]), Options(limit=7), tmp_path / "again")
     assert read_results(again.path).tasks["own_choice"] == results.tasks["own_choice"]
 
 
