@@ -1,14 +1,14 @@
 """Does our adapter answer as lm-evaluation-harness's own Hugging Face model does, and how much faster?
 
     POCKETPHI_DATA=FOLDER python benchmarks/harness.py agreement --out benchmarks/results/harness_agreement.json
-    POCKETPHI_DATA=FOLDER python benchmarks/harness.py speed --items 60 --out benchmarks/results/harness_speed.json
+    POCKETPHI_DATA=FOLDER python benchmarks/harness.py speed --items 120 --out benchmarks/results/harness_speed.json
 
 Both sides are given the same tasks by the same evaluator. Ours is the engine on SmolLM2's 4-bit file; the harness's is
-`HFLM` on a Hugging Face folder that holds the weights which that file's codes stand for, in single precision.
+`HFLM` on a Hugging Face folder that holds the weights which that file's codes stand for.
 
 `agreement`: item by item, is the same choice the likeliest? Items whose two best choices lie within 0.1 nats there are
 told apart: 8-bit activations may turn those. `speed`: the 5-shot MMLU items, both sides in turn, requests a second; the
-harness's model gets its best batch size of those tried before. Needs `accelerate` beside the development packages.
+harness's model gets the best precision and batch size of those tried before.
 """
 
 import argparse
@@ -55,7 +55,9 @@ AGREEMENT = (
 )
 SMALL_MARGIN = 0.1
 """Nats between the two best choices under which an item may turn."""
-BATCH_SIZES = (1, 4, 16)
+TRIED = (("float32", 8), ("bfloat16", 8), ("bfloat16", 1))
+"""Precisions and batch sizes of the harness's model; the fastest is compared with."""
+SUBJECTS = ("abstract_algebra", "anatomy")
 
 
 def main() -> None:
@@ -80,7 +82,7 @@ def main() -> None:
         options.out.write_text(text + "\n", encoding="utf-8")
 
 
-def hugging_face(path: Path, scratch: Path, *, batch_size: int, context: int) -> HFLM:
+def hugging_face(path: Path, scratch: Path, *, batch_size: int, context: int, dtype: str = "float32") -> HFLM:
     """The harness's own model, on the weights and the vocabulary of a packed file."""
     file = open_pocket(path)
     if not scratch.joinpath("model").exists():
@@ -90,18 +92,18 @@ def hugging_face(path: Path, scratch: Path, *, batch_size: int, context: int) ->
     return HFLM(
         pretrained=str(scratch / "model"),
         tokenizer=tokenizer,
-        dtype="float32",
+        dtype=dtype,
         device="cpu",
         batch_size=batch_size,
         max_length=context,
     )
 
 
-def wrapped(name: str, data: Path, items: int) -> LocalTask:
+def wrapped(name: str, data: Path, items: int, subsets: Sequence[str] = ()) -> LocalTask:
     """The first so many rows of a task, with its examples."""
     task = TASKS[name]
     drawn = draw_examples(task, load_data(data, task.file), seed=1)
-    rows = sorted(drawn.test, key=lambda row: row.id)[:items]
+    rows = sorted((row for row in drawn.test if not subsets or row.subset in subsets), key=lambda row: row.id)[:items]
     return LocalTask(task, [phrase(task, row, drawn.shots(row), REPORT, chat=False) for row in rows])
 
 
@@ -160,23 +162,26 @@ def margin(item: Item) -> float:
 def speed(model: Model, hugging: Callable[..., HFLM], data: Path, options: argparse.Namespace) -> dict[str, Any]:
     """5-shot MMLU: requests a second on both sides, in turn."""
 
-    def theirs(batch_size: int) -> float:
-        return timed(hugging(batch_size=batch_size), wrapped("phi3_mmlu", data, options.items))
+    def asked() -> LocalTask:
+        return wrapped("phi3_mmlu", data, options.items, SUBJECTS)
+
+    def theirs(dtype: str, batch_size: int) -> float:
+        return timed(hugging(dtype=dtype, batch_size=batch_size), asked())
 
     def ours() -> float:
         with open_answers(None) as kept:
-            return timed(
-                HarnessModel(NativeBackend(model), kept, name="ours"), wrapped("phi3_mmlu", data, options.items)
-            )
+            return timed(HarnessModel(NativeBackend(model), kept, name="ours"), asked())
 
-    tried = {size: theirs(size) for size in BATCH_SIZES}
-    size = min(tried, key=tried.__getitem__)
-    rounds = [(theirs(size), ours()) for _ in range(options.rounds)]
+    tried = {way: theirs(*way) for way in TRIED}
+    way = min(tried, key=tried.__getitem__)
+    rounds = [(theirs(*way), ours()) for _ in range(options.rounds)]
     ratios = [slow / fast for slow, fast in rounds]
     return {
         "items": options.items,
-        "batch_size": size,
-        "seconds_by_batch_size": tried,
+        "subjects": SUBJECTS,
+        "dtype": way[0],
+        "batch_size": way[1],
+        "seconds_tried": {f"{dtype}, {size}": seconds for (dtype, size), seconds in tried.items()},
         "rounds": [{"theirs_seconds": slow, "ours_seconds": fast} for slow, fast in rounds],
         "ratio": statistics.median(ratios),
         "met": statistics.median(ratios) >= 4.0,
