@@ -50,6 +50,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _MOST_AT_ONCE = 64
+_SECONDS_BETWEEN_LOOKS = 0.5
 _MOST_STOPS = 4
 """OpenAI takes no more; the others are looked for in what comes back."""
 _PROBE, _PROBE_LONGER = "The quick brown fox jumps over the lazy dog", " and runs away"
@@ -303,9 +304,12 @@ class EndpointBackend:
         with ThreadPoolExecutor(self._concurrency) as pool:
             futures = [pool.submit(work, item, calls) for item in items]
             try:
-                done = wait(futures, return_when=FIRST_EXCEPTION).done
-                for future in filter(done.__contains__, futures):
-                    future.result()
+                pending = set(futures)
+                while pending:
+                    # Not for ever: a signal that comes just before a thread falls asleep does not wake it.
+                    done, pending = wait(pending, timeout=_SECONDS_BETWEEN_LOOKS, return_when=FIRST_EXCEPTION)
+                    for future in filter(done.__contains__, futures):
+                        future.result()
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 calls.abandon()
