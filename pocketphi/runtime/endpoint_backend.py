@@ -50,7 +50,6 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _MOST_AT_ONCE = 64
-_SECONDS_BETWEEN_LOOKS = 0.5
 _MOST_STOPS = 4
 """OpenAI takes no more; the others are looked for in what comes back."""
 _PROBE, _PROBE_LONGER = "The quick brown fox jumps over the lazy dog", " and runs away"
@@ -307,7 +306,7 @@ class EndpointBackend:
                 pending = set(futures)
                 while pending:
                     # Not for ever: a signal that comes just before a thread falls asleep does not wake it.
-                    done, pending = wait(pending, timeout=_SECONDS_BETWEEN_LOOKS, return_when=FIRST_EXCEPTION)
+                    done, pending = wait(pending, timeout=0.5, return_when=FIRST_EXCEPTION)
                     for future in filter(done.__contains__, futures):
                         future.result()
             except BaseException:
