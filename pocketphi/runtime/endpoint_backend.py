@@ -18,11 +18,10 @@ The weights behind an address can change unseen: `identity` says where, not what
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from itertools import takewhile
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, Literal, Self
 
 from pocketphi.chat import Message
 from pocketphi.config import Settings
@@ -39,15 +38,13 @@ from pocketphi.runtime.endpoint_echo import (
     only_choice,
     spans,
 )
-from pocketphi.runtime.endpoint_http import Calls, EndpointError, Patience, Server
+from pocketphi.runtime.endpoint_http import Calls, EndpointError, Patience, Server, each
 from pocketphi.runtime.sampling import SamplingOptions
 from pocketphi.runtime.stopping import StopFinder
 from pocketphi.runtime.writer import StopReason
 
 Form = Literal["echo", "prompt_logprobs"]
 Prompt = str | tuple[Message, ...]
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 _MOST_AT_ONCE = 64
 _MOST_STOPS = 4
@@ -140,7 +137,7 @@ class EndpointBackend:
                 hint=_NO_SCORES,
             )
         unclear = list(dict.fromkeys(r.context for r in requests if r.continuation and not _is_plain(r.context)))
-        contexts = dict(zip(unclear, self._each(self._echo, unclear), strict=True))
+        contexts = dict(zip(unclear, each(self._echo, unclear, self._concurrency), strict=True))
 
         def one(request: ScoreRequest, calls: Calls) -> ScoreResult:
             if not request.continuation:
@@ -151,7 +148,7 @@ class EndpointBackend:
             assert before is not None
             return self._score_answer(request.context, request.continuation, before, calls)
 
-        return self._each(one, requests)
+        return each(one, requests, self._concurrency)
 
     def generate(self, requests: Sequence[GenerateRequest]) -> list[GenerateResult]:
         """Answers, in the order of the requests; `num_tokens` as the server counts.
@@ -164,7 +161,7 @@ class EndpointBackend:
                 f"`{self.address}` does not go on with an answer that has begun",
                 hint="vLLM and SGLang do (`continue_final_message`); or evaluate without the chat form",
             )
-        return self._each(self._write, requests)
+        return each(self._write, requests, self._concurrency)
 
     def _write(self, request: GenerateRequest, calls: Calls) -> GenerateResult:
         if not request.prompt or request.max_tokens < 1:
@@ -296,24 +293,6 @@ class EndpointBackend:
                 return False
         shorter, longer = lengths
         return shorter is not None and longer == shorter + 1
-
-    def _each(self, work: Callable[[Item, Calls], Result], items: Sequence[Item]) -> list[Result]:
-        """`work` on every item, some at once. At the first failure, or Ctrl-C, the others are abandoned."""
-        calls = Calls()
-        with ThreadPoolExecutor(self._concurrency) as pool:
-            futures = [pool.submit(work, item, calls) for item in items]
-            try:
-                pending = set(futures)
-                while pending:
-                    # Not for ever: a signal that comes just before a thread falls asleep does not wake it.
-                    done, pending = wait(pending, timeout=0.5, return_when=FIRST_EXCEPTION)
-                    for future in filter(done.__contains__, futures):
-                        future.result()
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                calls.abandon()
-                raise
-        return [future.result() for future in futures]
 
 
 _NO_SCORES = "vLLM and SGLang score; of other servers, only tasks that let the model write can be asked"

@@ -18,16 +18,20 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 from urllib.parse import SplitResult, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from pocketphi.errors import UserError, reason_of, shown
 from pocketphi.version import __version__
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 _WORTH_ANOTHER_TRY = {408, 425, 429}
 _SMALLEST_CAP = 1 << 20
@@ -88,6 +92,35 @@ class Calls:
             self._sockets.discard(connection)
 
 
+def each(work: Callable[[Item, Calls], Result], items: Sequence[Item], concurrency: int) -> list[Result]:
+    """`work` on every item, some at once. At the first failure, or Ctrl-C, the others are abandoned."""
+    calls = Calls()
+
+    def one(item: Item) -> Result:
+        try:
+            return work(item, calls)
+        except BaseException:
+            calls.over.set()  # before this thread takes the next item
+            raise
+
+    with ThreadPoolExecutor(concurrency) as pool:
+        futures = [pool.submit(one, item) for item in items]
+        pending = set(futures)
+        try:
+            while pending:
+                # Not for ever: a signal that comes just before a thread falls asleep does not wake it.
+                done, pending = wait(pending, timeout=0.5, return_when=FIRST_EXCEPTION)
+                for future in filter(done.__contains__, futures):
+                    error = future.exception()
+                    if error is not None and not isinstance(error, Abandoned):
+                        raise error
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            calls.abandon()
+            raise
+    return [future.result() for future in futures]
+
+
 class _Passing(Exception):
     """A failure that may pass."""
 
@@ -138,6 +171,8 @@ class Server:
             EndpointError: it refuses, keeps failing, or answers with something else.
             Abandoned: by `calls`.
         """
+        if calls.over.is_set():
+            raise Abandoned
         pause = self._patience.backoff_seconds
         for attempt in itertools.count(1):
             try:

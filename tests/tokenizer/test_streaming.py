@@ -42,7 +42,8 @@ def test_no_text_is_held_back_but_one_unfinished_character(token_ids: list[int])
         for count, token_id in enumerate(token_ids, 1):
             shown += stream.push(token_id)
             whole = tokenizer.decode(token_ids[:count])
-            assert whole in (shown, shown + "\ufffd")
+            # Two for the first bytes of a surrogate: Python waits for the third one before it refuses them.
+            assert whole in (shown, shown + "\ufffd", shown + "\ufffd\ufffd")
 
 
 @pytest.mark.parametrize("make", [smollm2, phi3])
