@@ -22,13 +22,13 @@ _ADDRESS = ("http://", "https://")
 
 def eval_(
     model: Annotated[
-        str,
+        str | None,
         typer.Argument(
             metavar="MODEL",
             help="a name, a .pocket file, a run or checkpoint of `make`, a Hugging Face folder, or the address of an "
             "OpenAI-compatible server",
         ),
-    ],
+    ] = None,
     tasks: Annotated[
         str, typer.Option(metavar="NAMES", help="tasks and groups, separated by commas; `--list` shows ours")
     ] = "phi3",
@@ -75,6 +75,8 @@ def eval_(
     if list_:
         _print_tasks()
         return
+    if model is None:
+        raise UsageError("there is no MODEL to measure", hint="`pocketphi list` shows those that are here")
     try:
         import lm_eval  # noqa: F401 - is it there?
     except ImportError as error:
@@ -118,7 +120,7 @@ def _chosen(names: Sequence[str], data: Path | None) -> "list[BenchTask | Publis
     from pocketphi.eval.tasks.multilingual import multilingual_mmlu
 
     if not names:
-        raise UsageError("`--tasks` names none", hint="`pocketphi eval MODEL --list` lists ours")
+        raise UsageError("`--tasks` names none", hint="`pocketphi eval --list` lists ours")
     languages = {task.name: task for task in (multilingual_mmlu(data) if data else ())}
     theirs = [name for name in names if name not in GROUPS and name not in TASKS and name not in languages]
     found: dict[str, BenchTask | PublishedTask] = {}
@@ -166,6 +168,8 @@ def open_subject(
         return
     is_checkpoint = (path / "config.json").is_file()
     if backend == "torch" or (backend is None and is_checkpoint):
+        if context is not None or threads is not None:
+            raise UsageError("`--context` and `--threads` are the engine's, and torch runs this model")
         from pocketphi.runtime.torch_backend import TorchBackend
         from pocketphi.train.loop import default_device
 

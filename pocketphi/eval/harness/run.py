@@ -178,6 +178,7 @@ def _settings(subject: Subject, tasks: Sequence[BenchTask | PublishedTask], opti
         "context": subject.backend.capabilities.max_context,
         "tasks": {task.name: task.version for task in tasks},
         "limit": options.limit,
+        "seed": options.seed,
         "shots": options.shots,
         "chat": options.chat,
         "formats": options.formats,

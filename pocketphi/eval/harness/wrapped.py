@@ -20,9 +20,6 @@ from pocketphi.eval.tasks.prompt import Format, Prompt
 from pocketphi.eval.tasks.rows import Row
 from pocketphi.eval.tasks.task import Asked, BenchTask, Choices, Likelihood, Reply, Verdict
 
-Examples = Callable[[Row], Sequence[Row]]
-"""The worked examples that a row is asked with."""
-
 
 @dataclass(frozen=True)
 class Question:
