@@ -31,6 +31,8 @@ from pocketphi.eval.tasks.prompt import FORMATS, Format
 from pocketphi.eval.tasks.rows import TEST_PARTS, Data, Row, load_data, test_file
 from pocketphi.eval.tasks.task import BenchTask, Choices, Written
 from pocketphi.eval.training_texts import Read, read_training_texts
+from pocketphi.manifest import file_digest
+from pocketphi.runtime.abi import library_path
 from pocketphi.runtime.backend import Backend
 from pocketphi.version import __version__
 
@@ -373,6 +375,14 @@ def _empty(task: BenchTask | PublishedTask, why: str) -> TaskResult:
 
 
 def answers_path(folder: Path, subject: Subject) -> Path:
-    """Where the answers of a model are kept: by all that may change one."""
-    story = json.dumps([subject.kind, subject.digest, subject.backend.capabilities.max_context, __version__])
-    return folder / f"{hashlib.sha256(story.encode()).hexdigest()[:32]}.sqlite"
+    """Where the answers of a model are kept: by all that may change one, also by the build that computes them, since
+    an engine that is worked on keeps its version."""
+    story = [subject.kind, subject.digest, subject.backend.capabilities.max_context, __version__, _computed_by(subject)]
+    return folder / f"{hashlib.sha256(json.dumps(story).encode()).hexdigest()[:32]}.sqlite"
+
+
+def _computed_by(subject: Subject) -> str:
+    """The library that a backend computes with; nothing is known of an endpoint's."""
+    if subject.kind == "native":
+        return file_digest(library_path())
+    return version("torch") if subject.kind == "torch" else ""

@@ -134,6 +134,26 @@ def test_a_run_that_was_cut_goes_on_and_gives_the_same_bytes(subject: Subject, d
     assert files_of(evaluate(subject, [TINS, WORDS], options, out)) == files_of(whole)
 
 
+def test_answers_are_kept_by_all_that_may_change_one(subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    engine = tmp_path / "libpocketphi.so"
+    monkeypatch.setattr(runner, "library_path", lambda: engine)
+    monkeypatch.setattr(runner, "version", {"torch": "2.13.0"}.__getitem__)
+
+    def paths() -> list[Path]:
+        kinds = ("native", "torch", "endpoint")
+        return [runner.answers_path(tmp_path, replace(subject, kind=kind)) for kind in kinds]
+
+    engine.write_bytes(b"one build")
+    before = paths()
+    assert before == paths()
+    assert len({*before, runner.answers_path(tmp_path, replace(subject, digest="1" * 64))}) == 4
+    engine.write_bytes(b"two build")
+    assert [path != kept for path, kept in zip(paths(), before, strict=True)] == [True, False, False]
+    engine.write_bytes(b"one build")
+    monkeypatch.setattr(runner, "version", {"torch": "2.14.0"}.__getitem__)
+    assert [path != kept for path, kept in zip(paths(), before, strict=True)] == [False, True, False]
+
+
 def replaced(subject: Subject, backend: Backend) -> Subject:
     return Subject(backend=backend, name=subject.name, digest=subject.digest, kind=subject.kind)
 
