@@ -67,15 +67,24 @@ def main() -> None:
     parser.add_argument("--items", type=int, default=300)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--context", type=int, default=4096)
+    parser.add_argument("--activation-bits", type=int, default=16)
     parser.add_argument("--tasks", nargs="+", default=AGREEMENT)
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     data = Path(os.environ["POCKETPHI_DATA"]) / "bench"
     path = resolve(options.model)
-    with tempfile.TemporaryDirectory() as scratch, Model(open_pocket(path), context=options.context) as model:
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        Model(open_pocket(path), context=options.context, activation_bits=options.activation_bits) as model,
+    ):
         theirs = partial(hugging_face, path, Path(scratch), context=options.context)
         measure = agreement if options.what == "agreement" else speed
-        report = {"model": options.model, "context": options.context, **measure(model, theirs, data, options)}
+        report = {
+            "model": options.model,
+            "context": options.context,
+            "activation_bits": options.activation_bits,
+            **measure(model, theirs, data, options),
+        }
     text = json.dumps(report, indent=1)
     print(text)
     if options.out is not None:

@@ -123,7 +123,7 @@ void bench(const pp::MatmulOps* ops, int threads, pp_format format, uint32_t gro
       pp::Matrix mine = weight;
       for (int i = 0; i < repeats; ++i) {
         mine.data = data + size_t(run * repeats + i) % copies * bytes;
-        ops->matmul(mine, activations, tokens, out.data(), shape.rows, begin, end, scratch[thread]);
+        ops->matmul(mine, activations, tokens, out.data(), shape.rows, begin, end, nullptr, scratch[thread]);
       }
     }) / repeats);
   }

@@ -28,7 +28,7 @@ extern "C" {
 #endif
 
 /* Bumped whenever a struct or a function below changes. */
-#define PP_ABI_VERSION 1u
+#define PP_ABI_VERSION 2u
 
 typedef enum {
   PP_OK = 0,
@@ -113,6 +113,8 @@ typedef struct {
   uint32_t num_threads;      /* 1..256, the caller's thread included */
   uint32_t max_batch_tokens; /* tokens per pass through the layers, 1..4096; 0 = 512 */
   uint64_t page_budget_bytes; /* most that key and value pages may take together */
+  uint32_t activation_bits; /* of a quantized matrix's inputs: 8, or 16 for twice the products; 0 = 8 */
+  uint32_t reserved;
 } pp_engine_options;
 
 typedef struct pp_model pp_model;     /* weights, read-only */

@@ -25,6 +25,10 @@ pp_status check(const pp_engine_options& options) {
     return fail(PP_INVALID, "`max_batch_tokens` is %" PRIu32 ", outside 1..%" PRIu32, options.max_batch_tokens,
                 kMaxBatchTokens);
   }
+  if (options.activation_bits != 0 && options.activation_bits != 8 && options.activation_bits != 16) {
+    return fail(PP_INVALID, "`activation_bits` is %" PRIu32 ", neither 8 nor 16", options.activation_bits);
+  }
+  if (options.reserved != 0) return fail(PP_INVALID, "`reserved` of pp_engine_options is not 0");
   return PP_OK;
 }
 
@@ -32,6 +36,7 @@ pp_status configure(pp_engine& engine, const pp_model& model, const pp_engine_op
   PP_TRY(find_kernels(options.isa, &engine.kernels));
   engine.model = &model;
   engine.max_batch_tokens = options.max_batch_tokens == 0 ? kDefaultBatchTokens : options.max_batch_tokens;
+  engine.planes = options.activation_bits == 16 ? 2 : 1;
   engine.pool.configure(model.kv_layout().page_bytes(model.config.num_hidden_layers), options.page_budget_bytes);
   PP_TRY(engine.team.start(options.num_threads));
   return allocate_workspace(engine);

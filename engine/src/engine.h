@@ -23,7 +23,7 @@ constexpr uint32_t kMaxPartialRows = 1u << 14;
 
 // What one thread uses alone.
 struct ThreadScratch {
-  float* normed;         // (kRepeatTokens, hidden_stride)
+  float* normed;         // (kRepeatTokens, normed_stride)
   uint8_t* activations;  // kRepeatTokens tokens
   float* chunk;          // outputs of a few row blocks, all tokens
   float* queries;        // (query rows, E)
@@ -34,8 +34,10 @@ struct ThreadScratch {
 };
 
 // Scratch for one pass of up to T = max_batch_tokens through the layers, laid out once. Strides in floats.
+// With 16-bit activations the inputs and outputs of products have two planes: a token's row is `planes` rows
+// side by side, and the strides of `normed`, `qkv`, `attended`, `inner` and `logits` reach over all of them.
 struct Workspace {
-  uint32_t hidden_stride, qkv_stride, attended_stride, inner_stride, rope_stride, query_stride;
+  uint32_t hidden_stride, normed_stride, qkv_stride, attended_stride, inner_stride, rope_stride, query_stride;
   uint32_t query_block;  // tokens of one sequence that attend together
 
   int32_t* tokens;             // (T,)
@@ -112,6 +114,7 @@ struct pp_engine {
   const pp_model* model = nullptr;
   pp::Kernels kernels = {};
   uint32_t max_batch_tokens = 0;
+  uint32_t planes = 1;  // of 8 bits each, that an activation is rounded to
   pp::ThreadTeam team;
   pp::PagePool pool;
   pp::Workspace workspace = {};

@@ -77,15 +77,45 @@ class Pass {
 
   // The input of `matrix`, quantized: by every thread for itself if the tokens are few, else shared. A barrier
   // must lie between the last use of `shared` and this call.
-  const uint8_t* quantize(uint32_t thread, const float* x, size_t stride, uint32_t num_tokens, const Matrix& matrix,
+  const uint8_t* quantize(uint32_t thread, float* x, size_t stride, uint32_t num_tokens, const Matrix& matrix,
                           uint8_t* shared) {
-    const uint32_t groups = num_groups(matrix.cols, matrix.group);
-    const bool repeat = num_tokens <= kRepeatTokens;
+    const bool repeat = num_tokens <= kRepeatTokens && planes(matrix) == 1;  // a second plane is written beside x
     uint8_t* const out = repeat ? w_.threads[thread].activations : shared;
     const Range mine = repeat ? Range{0, num_tokens} : token_share(num_tokens, thread);
-    matmul_.quantize(x, stride, num_tokens, matrix.cols, matrix.group, mine.begin, mine.end, 0, groups, out);
+    quantize_part(x, stride, num_tokens, matrix, mine, {0, num_groups(matrix.cols, matrix.group)}, out);
     if (!repeat) barrier();
     return out;
+  }
+
+  // Rows of activations for each token. Weights of 16 bits take floats as they are.
+  uint32_t planes(const Matrix& matrix) const { return matrix.group == 0 ? 1 : engine_.planes; }
+
+  // The second plane is what the first leaves, rounded in the same way.
+  void quantize_part(float* x, size_t stride, uint32_t num_tokens, const Matrix& matrix, Range tokens, Range groups,
+                     uint8_t* out) {
+    const uint32_t planes = this->planes(matrix);
+    const uint32_t begin = groups.begin * matrix.group;
+    const uint32_t end = groups.end * matrix.group < matrix.cols ? groups.end * matrix.group : matrix.cols;
+    for (uint32_t t = tokens.begin; planes == 2 && t < tokens.end; ++t) {
+      float* const row = x + size_t(t) * stride + begin;
+      vector_.remainder(row, end - begin, matrix.group, row + stride / 2);
+    }
+    matmul_.quantize(x, stride / planes, num_tokens * planes, matrix.cols, matrix.group, tokens.begin * planes,
+                     tokens.end * planes, groups.begin, groups.end, out);
+  }
+
+  // out[t * stride + r] for the rows of some blocks of a matrix; the planes' products are summed.
+  void multiply_part(uint32_t thread, const Matrix& matrix, const uint8_t* activations, uint32_t num_tokens, float* out,
+                     size_t stride, Range blocks, const uint8_t* next) {
+    const uint32_t planes = this->planes(matrix);
+    matmul_.matmul(matrix, activations, num_tokens * planes, out, stride / planes, blocks.begin, blocks.end, next,
+                   w_.threads[thread].matmul);
+    const uint32_t first = blocks.begin * kRowBlock;
+    const uint32_t last = blocks.end * kRowBlock < matrix.rows ? blocks.end * kRowBlock : matrix.rows;
+    for (uint32_t t = 0; planes == 2 && first < last && t < num_tokens; ++t) {
+      float* const row = out + size_t(t) * stride + first;
+      vector_.add(row, row + stride / 2, last - first);
+    }
   }
 
   // The input of `matrix`: the residual stream, normed and quantized.
@@ -93,8 +123,8 @@ class Pass {
     const bool repeat = batch_.num_tokens <= kRepeatTokens;
     float* const normed = repeat ? w_.threads[thread].normed : w_.normed;
     const Range mine = repeat ? Range{0, batch_.num_tokens} : token_share(batch_.num_tokens, thread);
-    for (uint32_t t = mine.begin; t < mine.end; ++t) norm_row(t, weight, normed + size_t(t) * w_.hidden_stride);
-    return quantize(thread, normed, w_.hidden_stride, batch_.num_tokens, matrix, w_.activations);
+    for (uint32_t t = mine.begin; t < mine.end; ++t) norm_row(t, weight, normed + size_t(t) * w_.normed_stride);
+    return quantize(thread, normed, w_.normed_stride, batch_.num_tokens, matrix, w_.activations);
   }
 
   void norm_row(uint32_t row, const float* weight, float* out) {
@@ -112,16 +142,17 @@ class Pass {
   template <class Use>
   void multiply(uint32_t thread, const Matrix& matrix, const uint8_t* activations, uint32_t begin, uint32_t end,
                 uint32_t unit, const uint8_t* next, Use use) {
-    ThreadScratch& scratch = w_.threads[thread];
-    const uint32_t fitting = kChunkFloats / (kRowBlock * batch_.num_tokens) / unit * unit;
+    float* const chunk = w_.threads[thread].chunk;
+    const uint32_t row_floats = planes(matrix) * batch_.num_tokens;
+    const uint32_t fitting = kChunkFloats / (kRowBlock * row_floats) / unit * unit;
     const uint32_t step = fitting > unit ? fitting : unit;
     for (uint32_t block = begin; block < end; block += step) {
       const uint32_t count = end - block < step ? end - block : step;
       const Matrix part = row_blocks(matrix, block, block + count);
-      const uint32_t stride = count * kRowBlock;
-      matmul_.matmul(part, activations, batch_.num_tokens, scratch.chunk, stride, 0, count,
-                     block + count < end ? block_data(matrix, block + count) : next, scratch.matmul);
-      use(block * kRowBlock, part.rows, scratch.chunk, stride);
+      const uint32_t stride = planes(matrix) * count * kRowBlock;
+      multiply_part(thread, part, activations, batch_.num_tokens, chunk, stride, {0, count},
+                    block + count < end ? block_data(matrix, block + count) : next);
+      use(block * kRowBlock, part.rows, chunk, stride);
     }
   }
 
@@ -140,8 +171,8 @@ class Pass {
     const Layer& layer = model_.layers[n];
     const uint8_t* activations = normalize(thread, layer.input_norm, layer.qkv);
     const Range mine = share(layer.qkv.num_blocks(), thread, num_threads());
-    matmul_.matmul(layer.qkv, activations, batch_.num_tokens, w_.qkv, w_.qkv_stride, mine.begin, mine.end,
-                   share_data(thread, layer.o), w_.threads[thread].matmul);
+    multiply_part(thread, layer.qkv, activations, batch_.num_tokens, w_.qkv, w_.qkv_stride, mine,
+                  share_data(thread, layer.o));
     barrier(share_data(thread, layer.o));
 
     const uint32_t num_stores = uint32_t(batch_.store_units.size());
@@ -261,9 +292,8 @@ class Pass {
                                        w_.inner + size_t(t) * w_.inner_stride + first);
                }
                if (down.group == 0) return;
-               matmul_.quantize(w_.inner, w_.inner_stride, batch_.num_tokens, down.cols, down.group, 0,
-                                batch_.num_tokens, first / down.group, num_groups(last, down.group),
-                                w_.inner_activations);
+               quantize_part(w_.inner, w_.inner_stride, batch_.num_tokens, down, {0, batch_.num_tokens},
+                             {first / down.group, num_groups(last, down.group)}, w_.inner_activations);
              });
     barrier(share_data(thread, down));
     const uint8_t* inner = w_.inner_activations;
@@ -281,7 +311,7 @@ class Pass {
     const Range mine = repeat ? Range{0, count} : token_share(count, thread);
     for (uint32_t i = mine.begin; i < mine.end; ++i) {
       const Output& output = batch_.outputs[i];
-      float* const row = normed + size_t(i) * w_.hidden_stride;
+      float* const row = normed + size_t(i) * w_.normed_stride;
       norm_row(output.row, model_.final_norm, row);
       const bool writes = !repeat || thread == 0;
       if (output.hidden != nullptr && writes) memcpy(output.hidden, row, config_.hidden_size * sizeof(float));
@@ -289,15 +319,17 @@ class Pass {
     if (!repeat) barrier();
 
     const uint32_t num_logits = batch_.num_logits;
-    const uint32_t step = logits_are_contiguous() ? num_logits : kLogitRows;
+    const uint32_t step = logits_are_direct() ? num_logits : kLogitRows;
     for (uint32_t begin = 0; begin < num_logits; begin += step) {
       const uint32_t rows = num_logits - begin < step ? num_logits - begin : step;
-      write_logits(thread, normed + size_t(begin) * w_.hidden_stride, &batch_.outputs[begin], rows);
+      write_logits(thread, normed + size_t(begin) * w_.normed_stride, &batch_.outputs[begin], rows);
       if (begin + step < num_logits) barrier();
     }
   }
 
-  bool logits_are_contiguous() const {
+  // Logits are written where they belong if all rows lie one behind the other there.
+  bool logits_are_direct() const {
+    if (planes(model_.head) > 1) return false;
     const Output* outputs = batch_.outputs.data();
     for (uint32_t i = 1; i < batch_.num_logits; ++i) {
       if (outputs[i].logits != outputs[0].logits + size_t(i) * config_.vocab_size) return false;
@@ -305,19 +337,19 @@ class Pass {
     return true;
   }
 
-  void write_logits(uint32_t thread, const float* normed, const Output* outputs, uint32_t rows) {
+  void write_logits(uint32_t thread, float* normed, const Output* outputs, uint32_t rows) {
     const Matrix& head = model_.head;
-    const uint8_t* activations = quantize(thread, normed, w_.hidden_stride, rows, head, w_.activations);
+    const uint8_t* activations = quantize(thread, normed, w_.normed_stride, rows, head, w_.activations);
     const Range mine = share(head.num_blocks(), thread, num_threads());
-    const bool direct = logits_are_contiguous();
+    const bool direct = logits_are_direct();
     float* const out = direct ? outputs[0].logits : w_.logits;
-    matmul_.matmul(head, activations, rows, out, config_.vocab_size, mine.begin, mine.end,
-                   share_data(thread, model_.layers[0].qkv), w_.threads[thread].matmul);
+    const size_t stride = size_t(planes(head)) * config_.vocab_size;
+    multiply_part(thread, head, activations, rows, out, stride, mine, share_data(thread, model_.layers[0].qkv));
     if (direct || mine.begin == mine.end) return;
     const size_t first = mine.begin * kRowBlock;
     const size_t last = mine.end * kRowBlock < head.rows ? mine.end * kRowBlock : head.rows;
     for (uint32_t i = 0; i < rows; ++i) {
-      memcpy(outputs[i].logits + first, out + i * size_t(config_.vocab_size) + first, (last - first) * sizeof(float));
+      memcpy(outputs[i].logits + first, out + i * stride + first, (last - first) * sizeof(float));
     }
   }
 

@@ -41,6 +41,8 @@ constexpr uint32_t kNoLargest = UINT32_MAX;
 struct VectorOps {
   // out = x / sqrt(mean(x * x) + epsilon) * weight, all (count,).
   void (*rms_norm)(const float* x, const float* weight, uint32_t count, float epsilon, float* out);
+  // rest (count,) = what rounding x to 8 bits (matmul.h) leaves of it: x - x8 * scale, in groups of columns.
+  void (*remainder)(const float* x, uint32_t count, uint32_t group, float* rest);
   // x += y.
   void (*add)(float* x, const float* y, uint32_t count);
   // gate_up holds `num_blocks` times 32 gates and 32 ups; out gets 32 values silu(gate) * up for each.

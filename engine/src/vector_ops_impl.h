@@ -40,6 +40,28 @@ void rms_norm(const float* x, const float* weight, uint32_t count, float epsilon
   });
 }
 
+// Rounds as matmul.h says; what that calls zero stays whole, and is zero again. A NaN stays one.
+void remainder(const float* x, uint32_t count, uint32_t group, float* rest) {
+  const Lanes zero = broadcast(0.0f);
+  const Lanes half_way = broadcast(0x1.8p23f);  // leaves no bit below one
+  for (uint32_t begin = 0; begin < count; begin += group) {
+    const uint32_t size = count - begin < group ? count - begin : group;
+    Lanes largest = zero;
+    for_each_vector(size, [&](uint32_t i, uint32_t n) __attribute__((always_inline)) {
+      const Lanes value = load_some(x + begin + i, n);
+      largest = larger(larger(value, zero - value), largest);
+    });
+    const float amax = fold_max(largest);
+    const Lanes inverse = broadcast(amax < 0x1p-64f ? 0.0f : 127.0f / amax);
+    const Lanes scale = broadcast(amax / 127.0f);
+    for_each_vector(size, [&](uint32_t i, uint32_t n) __attribute__((always_inline)) {
+      const Lanes value = load_some(x + begin + i, n);
+      const Lanes code = value * inverse + half_way - half_way;
+      store_some(rest + begin + i, value - code * scale, n);
+    });
+  }
+}
+
 void add(float* x, const float* y, uint32_t count) {
   for_each_vector(count, [&](uint32_t i, uint32_t n) __attribute__((always_inline)) {
     store_some(x + i, load_some(x + i, n) + load_some(y + i, n), n);
@@ -161,6 +183,7 @@ double sum(const float* x, uint32_t count) {
 
 constexpr VectorOps kOps = {
     .rms_norm = rms_norm,
+    .remainder = remainder,
     .add = add,
     .silu_multiply = silu_multiply,
     .prepare_query = prepare_query,

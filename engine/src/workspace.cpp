@@ -64,30 +64,32 @@ size_t lay_out(const pp_engine& engine, uint8_t* base, Workspace& w) {
   const pp_model& model = *engine.model;
   const pp_config& config = model.config;
   const size_t tokens = engine.max_batch_tokens;
+  const uint32_t planes = engine.planes;
   const KvLayout kv = model.kv_layout();
   const size_t state = attention_state_floats(kv);
   Arena arena(base);
 
   w.hidden_stride = uint32_t(round_up(config.hidden_size, 16));
-  w.qkv_stride = uint32_t(round_up(model.qkv_size(), 16));
-  w.attended_stride = uint32_t(round_up(model.query_size(), 16));
-  w.inner_stride = uint32_t(round_up(config.intermediate_size, kRowBlock));
+  w.normed_stride = planes * w.hidden_stride;
+  w.qkv_stride = planes * uint32_t(round_up(model.qkv_size(), 16));
+  w.attended_stride = planes * uint32_t(round_up(model.query_size(), 16));
+  w.inner_stride = planes * uint32_t(round_up(config.intermediate_size, kRowBlock));
   w.rope_stride = uint32_t(round_up(config.head_dim / 2, 16));
   w.query_stride = kv.value_stride;
   w.query_block = query_block_tokens(model.queries_per_key());
 
   w.tokens = arena.take<int32_t>(tokens);
   w.hidden = arena.take<float>(tokens * w.hidden_stride);
-  w.normed = arena.take<float>(tokens * w.hidden_stride);
+  w.normed = arena.take<float>(tokens * w.normed_stride);
   w.qkv = arena.take<float>(tokens * w.qkv_stride);
   w.attended = arena.take<float>(tokens * w.attended_stride);
   w.inner = arena.take<float>(tokens * w.inner_stride);
   w.cos = arena.take<float>(tokens * w.rope_stride);
   w.sin = arena.take<float>(tokens * w.rope_stride);
-  w.logits = arena.take<float>(size_t(kLogitRows) * config.vocab_size);
+  w.logits = arena.take<float>(size_t(planes) * kLogitRows * config.vocab_size);
   w.partial_states = arena.take<float>(kMaxPartialRows * state);
   w.parts_done = arena.take<std::atomic<uint32_t>>(kMaxPartialRows);
-  const ActivationBytes all = activation_bytes(engine, engine.max_batch_tokens);
+  const ActivationBytes all = activation_bytes(engine, planes * engine.max_batch_tokens);
   w.activations = arena.take<uint8_t>(all.outer);
   w.inner_activations = arena.take<uint8_t>(all.inner);
 
@@ -96,9 +98,9 @@ size_t lay_out(const pp_engine& engine, uint8_t* base, Workspace& w) {
   w.threads = arena.take<ThreadScratch>(engine.team.size());
   for (uint32_t i = 0; i < engine.team.size(); ++i) {
     ThreadScratch thread;
-    thread.normed = arena.take<float>(size_t(kRepeatTokens) * w.hidden_stride);
+    thread.normed = arena.take<float>(size_t(kRepeatTokens) * w.normed_stride);
     thread.activations = arena.take<uint8_t>(larger_of(few.outer, few.inner));
-    thread.chunk = arena.take<float>(larger_of(kChunkFloats, kMaxUnitRows * tokens));
+    thread.chunk = arena.take<float>(larger_of(kChunkFloats, kMaxUnitRows * planes * tokens));
     thread.queries = arena.take<float>(query_rows * w.query_stride);
     thread.total_states = arena.take<float>(query_rows * state);
     thread.part_states = arena.take<float>(query_rows * state);

@@ -60,6 +60,7 @@ struct EngineSettings {
   uint32_t threads = 2;
   uint32_t batch = 0;
   uint64_t budget = uint64_t(1) << 30;
+  uint32_t activation_bits = 0;
 };
 
 class Session;
@@ -68,7 +69,7 @@ class Engine {
  public:
   Engine(const ModelHandle& model, const pp_config& config, EngineSettings settings = {}) : config_(config) {
     const pp_engine_options options = {sizeof options, uint32_t(settings.isa), settings.threads, settings.batch,
-                                       settings.budget};
+                                       settings.budget, settings.activation_bits, 0};
     CHECK(pp_engine_create(model.get(), &options, &engine_) == PP_OK);
   }
   ~Engine() { pp_engine_free(engine_); }

@@ -117,6 +117,8 @@ void every_wrong_option_is_refused() {
       {sizeof(pp_engine_options), 0, 0, 0, 1 << 30},
       {sizeof(pp_engine_options), 0, 257, 0, 1 << 30},
       {sizeof(pp_engine_options), 0, 1, 4097, 1 << 30},
+      {sizeof(pp_engine_options), 0, 1, 0, 1 << 30, 15, 0},
+      {sizeof(pp_engine_options), 0, 1, 0, 1 << 30, 16, 1},
   };
   pp_engine* engine = nullptr;
   for (const pp_engine_options& options : kWrong) {

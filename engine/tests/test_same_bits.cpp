@@ -9,6 +9,7 @@ struct Case {
   const char* name;
   ModelShape shape;
   uint32_t num_tokens;
+  uint32_t activation_bits = 8;
 };
 
 std::vector<Case> golden_cases() {
@@ -29,7 +30,17 @@ std::vector<Case> golden_cases() {
           {"q4_128_one_token", tiny_shape(PP_Q4, 128), 1}};
 }
 
+// The same, and some that round activations to 16 bits.
+std::vector<Case> all_cases() {
+  std::vector<Case> cases = golden_cases();
+  const size_t count = cases.size();
+  for (const size_t i : {0u, 1u, 5u, 8u}) cases.push_back(cases[i]);
+  for (size_t i = count; i < cases.size(); ++i) cases[i].activation_bits = 16;
+  return cases;
+}
+
 Logits whole(const Case& test, EngineSettings settings, size_t chunk = SIZE_MAX) {
+  settings.activation_bits = test.activation_bits;
   const RandomModel weights(test.shape, 1);
   const ModelHandle model = weights.create();
   const Engine engine(model, weights.config(), settings);
@@ -55,7 +66,7 @@ void logits_are_plausible(const Logits& logits) {
 }
 
 void no_instruction_set_or_thread_changes_a_bit() {
-  for (const Case& test : golden_cases()) {
+  for (const Case& test : all_cases()) {
     const Logits expected = whole(test, {.isa = PP_ISA_SCALAR, .threads = 1});
     logits_are_plausible(expected);
     for (const pp_isa isa : isas_here()) {
@@ -66,7 +77,7 @@ void no_instruction_set_or_thread_changes_a_bit() {
 }
 
 void no_chunking_changes_a_bit() {
-  for (const Case& test : golden_cases()) {
+  for (const Case& test : all_cases()) {
     if (test.shape.config.original_max_position_embeddings != 0) continue;  // its border is another test's
     const Logits expected = whole(test, {});
     for (const size_t chunk : {1u, 2u, 9u, 64u, 100u}) CHECK(same(whole(test, {}, chunk), expected));
@@ -83,8 +94,9 @@ void no_company_changes_a_bit() {
   const uint32_t kOld[] = {0, 1, 63, 300, 257, 64, 0, 5, 100, 31, 12};
   const uint32_t kNew[] = {70, 1, 1, 1, 9, 130, 1, 3, 1, 2, 40};
   for (const pp_isa isa : isas_here()) {
-    for (const uint32_t batch : {0u, 50u}) {
-      const Engine engine(model, weights.config(), {.isa = isa, .threads = 3, .batch = batch});
+    for (const uint32_t batch : {0u, 50u, 51u}) {
+      const uint32_t bits = batch == 51 ? 16 : 8;
+      const Engine engine(model, weights.config(), {.isa = isa, .threads = 3, .batch = batch, .activation_bits = bits});
       std::vector<std::unique_ptr<Session>> sessions;
       std::vector<Tokens> tokens;
       std::vector<Logits> logits, hidden;

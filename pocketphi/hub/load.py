@@ -15,6 +15,7 @@ def load(
     isa: str | None = None,
     max_batch_tokens: int = 0,
     page_budget_bytes: int | None = None,
+    activation_bits: int = 8,
 ) -> Model:
     """Load a model; use it as a context manager or call `close`.
 
@@ -29,6 +30,7 @@ def load(
         isa: force an instruction set (`scalar`, `avx2`, `avx512`, `amx`); default: the best here.
         max_batch_tokens: prompt tokens per pass through the layers; 0 for the engine's choice.
         page_budget_bytes: the most that the caches of all sessions may take together.
+        activation_bits: 8, or 16 for results near single precision at twice the work.
 
     Raises:
         UserError: the model is missing, damaged, not supported, or does not fit in memory.
@@ -40,4 +42,5 @@ def load(
         isa=isa,
         max_batch_tokens=max_batch_tokens,
         page_budget_bytes=page_budget_bytes,
+        activation_bits=activation_bits,
     )

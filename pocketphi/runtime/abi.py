@@ -16,7 +16,7 @@ from typing import Any
 
 from pocketphi.errors import UserError
 
-ABI_VERSION = 1
+ABI_VERSION = 2
 
 
 class Status(IntEnum):
@@ -91,6 +91,8 @@ class EngineOptions(ctypes.Structure):
         ("num_threads", c_uint32),
         ("max_batch_tokens", c_uint32),
         ("page_budget_bytes", c_uint64),
+        ("activation_bits", c_uint32),
+        ("reserved", c_uint32),
     ]
 
 

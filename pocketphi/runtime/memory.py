@@ -72,23 +72,30 @@ def page_budget(config: DecoderConfig, *, context: int, available: int | None) -
 
 
 def plan_memory(
-    config: DecoderConfig, *, weights_bytes: int, context: int, threads: int | None = None, pass_tokens: int = 0
+    config: DecoderConfig,
+    *,
+    weights_bytes: int,
+    context: int,
+    threads: int | None = None,
+    pass_tokens: int = 0,
+    activation_bits: int = 8,
 ) -> MemoryPlan:
     """What a file of `weights_bytes` takes with `context` positions.
 
     Args:
         threads: worker threads, each with scratch of its own; None for as many as there are cores.
         pass_tokens: tokens per pass through the layers; 0 for the engine's choice.
+        activation_bits: 8, or 16 for two planes of scratch.
     """
     return MemoryPlan(
         weights=weights_bytes,
         cache=_pages(context) * page_bytes(config),
-        scratch=_scratch_bytes(config, chosen_threads(threads), pass_tokens or _PASS_TOKENS),
+        scratch=_scratch_bytes(config, chosen_threads(threads), pass_tokens or _PASS_TOKENS, activation_bits // 8),
         program=_LIBRARIES + config.vocab_size * _TOKEN_BYTES,
     )
 
 
-def _scratch_bytes(config: DecoderConfig, threads: int, tokens: int) -> int:
+def _scratch_bytes(config: DecoderConfig, threads: int, tokens: int, planes: int) -> int:
     """At least what the engine allocates. Inputs of a product are counted as floats: quantized ones take less."""
     hidden, inner = _padded(config.hidden_size), _padded(config.intermediate_size)
     head, query = _padded(config.head_dim, 16), _padded(config.num_attention_heads * config.head_dim)
@@ -96,12 +103,12 @@ def _scratch_bytes(config: DecoderConfig, threads: int, tokens: int) -> int:
     state = head + 16
     widest = max(hidden, query)
     # The residual stream and its norm, queries, keys and values, what was attended, inner values, angles.
-    token = 2 * hidden + (query + 2 * key) + query + inner + head + (widest + inner)
+    token = hidden + planes * (hidden + (query + 2 * key) + query + inner) + head + (widest + inner)
     units = (tokens * config.num_key_value_heads + _PARTIAL_ROWS) * _UNIT_BYTES
-    shared = tokens * token + _LOGIT_ROWS * config.vocab_size + _PARTIAL_ROWS * (state + 1)
+    shared = tokens * token + planes * _LOGIT_ROWS * config.vocab_size + _PARTIAL_ROWS * (state + 1)
     own = (
-        _FEW_TOKENS * (hidden + max(widest, inner))
-        + max(_CHUNK_FLOATS, 256 * tokens)
+        _FEW_TOKENS * (planes * hidden + max(widest, inner))
+        + max(_CHUNK_FLOATS, 256 * planes * tokens)
         + max(_QUERY_ROWS, config.num_attention_heads // config.num_key_value_heads) * 3 * state
         + PAGE_POSITIONS * (2 * head + 8)
     )
@@ -124,13 +131,14 @@ def choose_context(
     available: int | None,
     threads: int | None = None,
     pass_tokens: int = 0,
+    activation_bits: int = 8,
 ) -> tuple[int, MemoryPlan]:
     """The context to load with, and what it takes.
 
     Args:
         wanted: positions somebody asked for; None for as many as the model knows and memory holds easily.
         available: bytes this process can take; None if unknown, then nothing is refused.
-        threads, pass_tokens: as `plan_memory` takes them.
+        threads, pass_tokens, activation_bits: as `plan_memory` takes them.
 
     Raises:
         UserError: `wanted` is more than the model knows, or the memory is not there; the message has
@@ -142,7 +150,12 @@ def choose_context(
 
     def plan_for(context: int) -> MemoryPlan:
         return plan_memory(
-            config, weights_bytes=weights_bytes, context=context, threads=threads, pass_tokens=pass_tokens
+            config,
+            weights_bytes=weights_bytes,
+            context=context,
+            threads=threads,
+            pass_tokens=pass_tokens,
+            activation_bits=activation_bits,
         )
 
     if available is None:

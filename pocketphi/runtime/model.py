@@ -48,6 +48,7 @@ class Model:
         isa: force an instruction set by name (`scalar`, `avx2`, `avx512`, `amx`), for tests.
         max_batch_tokens: tokens per pass through the layers; 0 for the engine's choice.
         page_budget_bytes: the most that all sessions' caches may take; default: at least one full context.
+        activation_bits: 8, or 16 for results near single precision at twice the work (`NativeEngine`).
 
     Raises:
         UserError: the model does not fit in memory, or an option is out of range.
@@ -62,6 +63,7 @@ class Model:
         isa: str | None = None,
         max_batch_tokens: int = 0,
         page_budget_bytes: int | None = None,
+        activation_bits: int = 8,
     ) -> None:
         available = available_memory()
         self.name = file.path.stem
@@ -74,6 +76,7 @@ class Model:
             available=available,
             threads=threads,
             pass_tokens=max_batch_tokens,
+            activation_bits=activation_bits,
         )
         self.tokenizer = Tokenizer.from_json(file.tokenizer_json)
         if self.tokenizer.vocab_size > file.config.vocab_size:
@@ -90,6 +93,7 @@ class Model:
             num_threads=threads,
             page_budget_bytes=budget if page_budget_bytes is None else page_budget_bytes,
             max_batch_tokens=max_batch_tokens,
+            activation_bits=activation_bits,
             isa=_isa(isa),
         )
 

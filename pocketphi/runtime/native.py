@@ -116,6 +116,8 @@ class NativeEngine:
         num_threads: default: the physical cores that this process may use.
         page_budget_bytes: the most that cached keys and values of all sessions may take.
         max_batch_tokens: tokens per pass through the layers; changes speed and scratch, never a bit.
+        activation_bits: what the inputs of quantized matrices are rounded to. 8: the fast way. 16: two planes of 8
+            bits, near single precision, for twice the products; to compare with other runtimes.
         isa: forces an instruction set, for tests.
 
     Raises:
@@ -129,6 +131,7 @@ class NativeEngine:
         num_threads: int | None = None,
         page_budget_bytes: int,
         max_batch_tokens: int = 0,
+        activation_bits: int = 8,
         isa: Isa = Isa.AUTO,
     ) -> None:
         self.model = model
@@ -136,12 +139,15 @@ class NativeEngine:
         self.num_threads = chosen_threads(num_threads)
         if not 0 <= page_budget_bytes < 1 << 63:
             raise UserError(f"`page_budget_bytes` is `{page_budget_bytes}`", hint="give 0 or more")
+        if activation_bits not in (8, 16):
+            raise UserError(f"`activation_bits` is `{activation_bits}`", hint="give 8 or 16")
         options = abi.EngineOptions(
             struct_size=ctypes.sizeof(abi.EngineOptions),
             isa=isa,
             num_threads=self.num_threads,
             max_batch_tokens=max_batch_tokens,
             page_budget_bytes=page_budget_bytes,
+            activation_bits=activation_bits,
         )
         pointer = ctypes.c_void_p()
         owner = model.state

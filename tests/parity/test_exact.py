@@ -49,6 +49,27 @@ def test_every_format_equals_its_definition(open_tiny: Callable[..., Model], kin
     np.testing.assert_array_equal(model.logits(tokens), expected.logits(tokens))
 
 
+@pytest.mark.parametrize(("kind", "group"), [(WeightFormat.Q4M, 32), (WeightFormat.Q8, 128), (WeightFormat.BF16, 0)])
+@pytest.mark.parametrize("name", ["odd sizes", "tied"])
+def test_activations_of_16_bits_equal_their_definition(
+    open_tiny: Callable[..., Model], name: str, kind: WeightFormat, group: int
+):
+    model = open_tiny(SHAPES[name], kind=kind, group=group, load={"activation_bits": 16})
+    expected = ExactDecoder(model.config, model.file.tensors, planes=2)
+    for count in (1, 8, 9, 70):
+        tokens = random_tokens(model.config, count)
+        np.testing.assert_array_equal(model.hidden(tokens), expected.hidden(tokens))
+        np.testing.assert_array_equal(model.logits(tokens), expected.logits(tokens))
+
+
+def test_activations_of_16_bits_are_near_single_precision(open_tiny: Callable[..., Model]):
+    plain, fine = (open_tiny(kind=WeightFormat.Q4M, group=32, load={"activation_bits": bits}) for bits in (8, 16))
+    tokens = random_tokens(plain.config, 70)
+    expected = Reference(plain.config, plain_weights(plain.file)).logits(tokens)
+    coarse_error, fine_error = (np.abs(model.logits(tokens) - expected).max() for model in (plain, fine))
+    assert fine_error < coarse_error / 10
+
+
 @pytest.mark.parametrize("name", SHAPES)
 def test_every_shape_equals_its_definition(open_tiny: Callable[..., Model], name: str):
     model = open_tiny(SHAPES[name], kind=WeightFormat.Q4M, group=32)

@@ -29,11 +29,13 @@ class ExactDecoder:
 
     config: DecoderConfig
     tensors: Mapping[str, PackedTensor]
+    planes: int = 1
+    """Planes of 8 bits that activations are rounded to."""
 
     def logits(self, tokens: Sequence[int]) -> Array:
         """(T, V) logits of every position."""
         head = "model.embed_tokens.weight" if self.config.tie_word_embeddings else "lm_head.weight"
-        return matmul(self.tensors[head], self.hidden(tokens))
+        return self._matmul(head, self.hidden(tokens))
 
     def hidden(self, tokens: Sequence[int]) -> Array:
         """(T, D) hidden states after the final norm."""
@@ -43,14 +45,22 @@ class ExactDecoder:
         for layer in range(config.num_hidden_layers):
             prefix = f"model.layers.{layer}"
             normed = self._norm(x, f"{prefix}.input_layernorm.weight")
-            qkv = matmul(self.tensors[f"{prefix}.self_attn.qkv_proj.weight"], normed)
+            qkv = self._matmul(f"{prefix}.self_attn.qkv_proj.weight", normed)
             attended = attend(config, qkv, cos, sin)
-            x = x + matmul(self.tensors[f"{prefix}.self_attn.o_proj.weight"], attended)
+            x = x + self._matmul(f"{prefix}.self_attn.o_proj.weight", attended)
             normed = self._norm(x, f"{prefix}.post_attention_layernorm.weight")
-            gate_up = matmul(self.tensors[f"{prefix}.mlp.gate_up_proj.weight"], normed)
+            gate_up = self._matmul(f"{prefix}.mlp.gate_up_proj.weight", normed)
             activated = silu_multiply(gate_up)[:, : config.intermediate_size]
-            x = x + matmul(self.tensors[f"{prefix}.mlp.down_proj.weight"], activated)
+            x = x + self._matmul(f"{prefix}.mlp.down_proj.weight", activated)
         return self._norm(x, "model.norm.weight")
+
+    def _matmul(self, name: str, x: Array) -> Array:
+        """The product with one matrix; of quantized ones, the planes' products summed."""
+        weight = self.tensors[name]
+        product = matmul(weight, x)
+        if self.planes == 1 or not weight.format.is_quantized:
+            return product
+        return product + matmul(weight, remainder(x, weight.group))
 
     def _norm(self, x: Array, name: str) -> Array:
         return rms_norm(x, dequantize(self.tensors[name])[0], f32(self.config.rms_norm_eps))
@@ -118,6 +128,16 @@ def quantize(x: Array) -> tuple[NDArray[np.int32], Array]:
     safe = np.where(amax > 0, amax, f32(1))
     codes = np.rint(np.clip(x * (f32(127) / safe)[:, None], f32(-127), f32(127))).astype(np.int32)
     return np.where(amax[:, None] > 0, codes, 0), amax / f32(127)
+
+
+def remainder(x: Array, group: int) -> Array:
+    """What rounding leaves of activations: (T, cols), in groups of columns."""
+    rest = np.empty_like(x)
+    for begin in range(0, x.shape[1], group):
+        columns = slice(begin, begin + group)
+        codes, scale = quantize(x[:, columns])
+        rest[:, columns] = x[:, columns] - codes.astype(f32) * scale[:, None]
+    return rest
 
 
 def silu_multiply(gate_up: Array) -> Array:
