@@ -21,6 +21,8 @@ from pocketphi.eval.tasks.code import (
 from pocketphi.eval.tasks.prompt import REPORT
 from pocketphi.eval.tasks.rows import Row, load_data
 from pocketphi.eval.tasks.task import Asked, Reply, Verdict, Written
+from pocketphi.formats.pocket import PocketFile
+from pocketphi.tokenizer import Tokenizer
 
 HEAD = '''import math
 from typing import List
@@ -78,11 +80,21 @@ def _sandbox() -> None:
 def test_a_function_is_asked_for_by_its_head() -> None:
     asked = humaneval(WIDEST, (), REPORT)
     assert isinstance(asked, Written)
-    assert asked.prompt.text() == f"Question: Complete this Python function.\n```python\n{HEAD}"
+    assert asked.prompt.text() == f"Question: Complete this Python function.\n```python\n{HEAD.rstrip()}"
     user, assistant = asked.prompt.messages()
     assert (user.role, user.content) == ("user", "Question: Complete this Python function.")
-    assert (assistant.role, assistant.content) == ("assistant", f"```python\n{HEAD}")
+    assert (assistant.role, assistant.content) == ("assistant", f"```python\n{HEAD.rstrip()}")
     assert {"\ndef ", "\nclass ", "\n#", "\nif ", "\nprint", "\n```"} <= set(asked.stop)
+
+
+def test_a_head_ends_where_a_token_may_begin(smollm2_file: PocketFile) -> None:
+    """What a model reads of a prompt is what it would read of the whole function."""
+    asked = humaneval(WIDEST, (), REPORT)
+    assert isinstance(asked, Written)
+    tokenizer = Tokenizer.from_json(smollm2_file.tokenizer_json)
+    prompt = tokenizer.encode(asked.prompt.text())
+    whole = tokenizer.encode(f"{asked.prompt.text()}\n{GOOD}")
+    assert whole[: len(prompt)] == prompt
 
 
 def test_a_task_is_asked_for_with_its_tests() -> None:
@@ -108,6 +120,7 @@ WHOLE = f"def widest(radii):\n{GOOD}"
     ("row", "judge", "reply", "passes"),
     [
         (WIDEST, judge_humaneval, GOOD, True),
+        (WIDEST, judge_humaneval, f"\n{GOOD}", True),
         (WIDEST, judge_humaneval, GOOD.rstrip() + "\n```\nThis is how.", True),
         (WIDEST, judge_humaneval, GOOD + "\nprint(widest([]))\nraise SystemExit", True),
         (WIDEST, judge_humaneval, GOOD + "\n\ndef broken(:", True),

@@ -29,11 +29,15 @@ _MAX_TOKENS = 512
 
 
 def humaneval(row: Row, shots: Sequence[Row], form: Format) -> Asked:
-    """The head of a function, to be completed."""
+    """The head of a function, to be completed.
+
+    It ends without its line break: byte-level vocabularies join that with the indent behind it, so a model that is
+    given it by itself writes no body. SmolLM2 closed the block at once in 40 of 40 heads.
+    """
     del shots  # The head of another function says nothing about this one.
     prompt = Prompt(
         question=f"{form.question}Complete this Python function.",
-        cue=_OPENING + row.question,
+        cue=_OPENING + row.question.rstrip(),
         line=form.line,
         example=form.example,
     )
@@ -192,7 +196,7 @@ CODE: tuple[BenchTask, ...] = (
     BenchTask(
         name="phi3_humaneval",
         title="HumanEval",
-        version=1,
+        version=2,
         file="humaneval",
         metric=METRIC,
         shots=0,
