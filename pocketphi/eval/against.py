@@ -7,7 +7,10 @@ unless somebody asks to compare anyway. That one run asked more items is no diff
 With many tasks some differ by chance, so p values are adjusted over all tasks that are compared (Holm 1979).
 """
 
-from collections.abc import Mapping
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -74,7 +77,8 @@ def compare_runs(first: Path, second: Path, *, anyway: bool = False) -> Against:
             refused[name] = silent
             continue
         items = [{item.id: item for item in read_items(folder, name)} for folder in (first, second)]
-        differences = differences_of(*tasks, *items)
+        seeds = one.settings.get("seed"), other.settings.get("seed")
+        differences = differences_of(*tasks, *items, seeds=seeds)
         if differences and not anyway:
             refused[name] = differences
             continue
@@ -94,13 +98,19 @@ def compare_runs(first: Path, second: Path, *, anyway: bool = False) -> Against:
 
 
 def differences_of(
-    first: TaskResult, second: TaskResult, items: Mapping[str, Item], others: Mapping[str, Item]
+    first: TaskResult,
+    second: TaskResult,
+    items: Mapping[str, Item],
+    others: Mapping[str, Item],
+    *,
+    seeds: tuple[Any, Any] = (None, None),
 ) -> tuple[str, ...]:
     """Why two results of one task are not those of the same test; empty if they are.
 
     Args:
         items: of the first, by id.
         others: of the second.
+        seeds: drew the worked examples; named where prompts differ.
     """
     found = [
         f"{what} {one} and {other}"
@@ -125,6 +135,7 @@ def differences_of(
                 for what, one, other in (
                     ("shots", first.shots, second.shots),
                     ("form", f"`{first.form}`", f"`{second.form}`"),
+                    ("seed", *seeds),
                 )
                 if one != other
             ]
@@ -150,9 +161,40 @@ def table_of(against: Against) -> list[str]:
 
 
 def as_json(against: Against) -> dict[str, Any]:
-    """The same for programs."""
-    tasks = {name: {**asdict(each), "verdict": each.verdict} for name, each in against.tasks.items()}
+    """The same for programs; what is not finite is null."""
+    tasks = {
+        name: {**asdict(each), "paired": _finite(asdict(each.paired)), "verdict": each.verdict}
+        for name, each in against.tasks.items()
+    }
     return {**asdict(against), "tasks": tasks}
+
+
+def write_against(folder: Path, others: Sequence[Path]) -> list[Path]:
+    """Write `against-NAME.json` for each run that one is compared with, by the name of its folder.
+
+    A run that cannot be read leaves its reason (`error`) in place of figures: the run that is written shall not fail
+    for it.
+    """
+    written: list[Path] = []
+    for other in others:
+        name = re.sub(r"[^A-Za-z0-9._-]+", "-", other.resolve().name)
+        path = folder / f"against-{name}.json"
+        number = 1
+        while path in written:
+            number += 1
+            path = folder / f"against-{name}-{number}.json"
+        try:
+            found = as_json(compare_runs(folder, other))
+        except UserError as error:
+            found = {"error": error.message}
+        text = json.dumps({"schema": 1, **found}, indent=1, ensure_ascii=False, allow_nan=False)
+        path.write_text(text + "\n", encoding="utf-8", newline="\n")
+        written.append(path)
+    return written
+
+
+def _finite(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value if math.isfinite(value) else None for name, value in values.items()}
 
 
 def _compared(

@@ -9,7 +9,7 @@ from random import Random
 import pytest
 
 from pocketphi.errors import UserError
-from pocketphi.eval.against import as_json, compare_runs, table_of
+from pocketphi.eval.against import as_json, compare_runs, table_of, write_against
 from pocketphi.eval.results import Item, write_items
 from tests.eval.made_results import made_item, made_results, made_task, write_run
 
@@ -140,3 +140,53 @@ def test_damaged_results_are_named(tmp_path: Path) -> None:
     write_items(first, "one", [])
     with pytest.raises(UserError, match=r"one\.jsonl, line 1"):
         compare_runs(first, first)
+
+
+def test_programs_find_every_comparison_in_a_file(tmp_path: Path) -> None:
+    strong, weak = graded(0.8), graded(0.6)
+    first = run(tmp_path / "a", {"one": items(strong)}, "strong")
+    second = run(tmp_path / "far" / "b", {"one": items(weak)}, "weak")
+    same = run(tmp_path / "near" / "b", {"one": items(strong)}, "strong again")
+    paths = write_against(first, [second, same, tmp_path / "no thing"])
+    assert [path.name for path in paths] == ["against-b.json", "against-b-2.json", "against-no-thing.json"]
+    told, equal, failed = (json.loads(path.read_text()) for path in paths)
+    assert told == {"schema": 1, **json.loads(json.dumps(as_json(compare_runs(first, second))))}
+    found = told["tasks"]["one"]
+    assert found["paired"].keys() == {
+        "difference",
+        "standard_error",
+        "low",
+        "high",
+        "p_value",
+        "wins",
+        "losses",
+        "ties",
+    }
+    flips = [(strong[name] > weak[name]) - (strong[name] < weak[name]) for name in strong]
+    assert (found["paired"]["wins"], found["paired"]["losses"]) == (flips.count(1), flips.count(-1))
+    assert (found["count"], found["verdict"], equal["tasks"]["one"]["paired"]["difference"]) == (300, "better", 0)
+    assert "results.json" in failed["error"]
+
+
+@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
+def test_a_figure_that_is_not_finite_is_null(tmp_path: Path) -> None:
+    folders = []
+    for name, cost in (("a", float("inf")), ("b", 2.0)):
+        asked = [replace(made_item(f"q{i}"), scores={"loss": cost}) for i in range(9)]
+        results = made_results({"one": asked}, name=name)
+        task = replace(made_task("one", asked), metric="loss")
+        folders.append(write_run(tmp_path / name, {"one": asked}, results=replace(results, tasks={"one": task})))
+    (path,) = write_against(folders[0], folders[1:])
+    assert json.loads(path.read_text())["tasks"]["one"]["paired"]["difference"] is None
+
+
+def test_another_seed_is_named_where_it_changed_the_prompts(tmp_path: Path) -> None:
+    right = graded(0.7, 40)
+    folders = []
+    for seed in (1, 2):
+        tasks = {"drawn": items(right, prompt=f"shots of {seed}"), "bare": items(right)}
+        results = made_results(tasks, name=str(seed))
+        folders.append(write_run(tmp_path / str(seed), tasks, results=replace(results, settings={"seed": seed})))
+    found = compare_runs(*folders)
+    assert found.refused == {"drawn": ("other prompts for 40 of 40 items (seed 1 and 2)",)}
+    assert found.tasks["bare"].count == 40

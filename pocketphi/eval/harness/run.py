@@ -17,6 +17,7 @@ from lm_eval.evaluator import evaluate as run_harness
 
 from pocketphi.artifact import Artifact, Progress, no_progress, open_artifact, publish
 from pocketphi.errors import UserError
+from pocketphi.eval.against import write_against
 from pocketphi.eval.contamination import contamination_of, overlap
 from pocketphi.eval.harness.adapter import HarnessModel, generate_request, score_request
 from pocketphi.eval.harness.answers import open_answers
@@ -46,7 +47,7 @@ class Subject:
     digest: str
     """SHA-256 of its weights; of the address for an endpoint."""
     kind: str
-    """`native`, `torch` or `endpoint`."""
+    """`native`, `native-16` (the engine with activations of 16 bits), `torch` or `endpoint`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +72,7 @@ class Options:
     corpus: tuple[Path, ...] = ()
     """What the model was trained on, to look for the items in."""
     against: tuple[Path, ...] = ()
-    """Finished evaluations that the page compares with."""
+    """Finished evaluations to compare with, item by item: on the page and in `against-NAME.json`."""
     cache: Path | None = None
     """File of answers; None keeps none."""
 
@@ -166,6 +167,7 @@ def evaluate(
             | {task.name: _empty(task, left_out[task.name]) for task in tasks if task.name in left_out},
         )
         write_results(draft.path, results)
+        write_against(draft.path, options.against)
         write_page(draft.path, options.against)
         draft.summary.update({name: _headline(each.result) for name, each in found.items()})
         draft.measured["seconds_by_task"] = {name: round(each.seconds, 1) for name, each in found.items()}
@@ -383,6 +385,6 @@ def answers_path(folder: Path, subject: Subject) -> Path:
 
 def _computed_by(subject: Subject) -> str:
     """The library that a backend computes with; nothing is known of an endpoint's."""
-    if subject.kind == "native":
+    if subject.kind.startswith("native"):
         return file_digest(library_path())
     return version("torch") if subject.kind == "torch" else ""

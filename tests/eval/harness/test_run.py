@@ -180,6 +180,20 @@ def test_prompts_that_do_not_fit_say_how_many_examples_do(open_tiny: Callable[..
     assert not (tmp_path / "more").exists()
 
 
+def test_a_longer_run_is_compared_on_the_items_of_both(subject: Subject, data: Path, tmp_path: Path):
+    short = evaluate(subject, [TINS], Options(data=data, limit=7), tmp_path / "short")
+    again = Options(data=data, limit=20, formats=2, against=(short.path,))
+    found = evaluate(subject, [TINS], again, tmp_path / "long")
+    told = json.loads((found.path / "against-short.json").read_text())["tasks"]["tins"]
+    assert (told["count"], told["paired"]["difference"], told["paired"]["p_value"]) == (7, 0, 1)
+    assert told["notes"] == ["compared on 7 items; 13 have a score in one run only"]
+    other = Options(data=data, limit=7, seed=2, against=(short.path,))
+    drawn = evaluate(subject, [TINS], other, tmp_path / "drawn")
+    told = json.loads((drawn.path / "against-short.json").read_text())
+    assert told["refused"] == {"tins": ["other prompts for 7 of 7 items (seed 2 and 1)"]}
+    assert "against-short.json" in drawn.manifest["files"]
+
+
 def test_chat_asks_in_turns(subject: Subject, data: Path, tmp_path: Path):
     plain = evaluate(subject, [TINS], Options(data=data, limit=5), tmp_path / "plain")
     chat = evaluate(subject, [TINS], Options(data=data, limit=5, chat=True), tmp_path / "chat")
