@@ -64,6 +64,10 @@ def eval_(
     ] = None,
     context: Context = None,
     threads: Threads = None,
+    activation_bits: Annotated[
+        Literal["8", "16"],
+        typer.Option(help="what the engine rounds activations to: 8 as in use, 16 near single precision, slower"),
+    ] = "8",
     no_cache: Annotated[bool, typer.Option("--no-cache", help="keep no answers, and use none from before")] = False,
     list_: Annotated[bool, typer.Option("--list", help="list tasks and groups, and leave")] = False,
 ) -> None:
@@ -92,7 +96,9 @@ def eval_(
     chosen = _chosen(names, data)
     for folder in against or ():
         read_results(folder)  # before hours are spent
-    with open_subject(model, backend=backend, context=context, threads=threads) as subject:
+    with open_subject(
+        model, backend=backend, context=context, threads=threads, activation_bits=int(activation_bits)
+    ) as subject:
         options = Options(
             data=data,
             optional=frozenset(task.name for task in chosen) - set(names),
@@ -147,7 +153,12 @@ def _print_tasks() -> None:
 
 @contextmanager
 def open_subject(
-    model: str, *, backend: Literal["native", "torch"] | None, context: int | None, threads: int | None
+    model: str,
+    *,
+    backend: Literal["native", "torch"] | None,
+    context: int | None,
+    threads: int | None,
+    activation_bits: int = 8,
 ) -> "Iterator[Subject]":
     """What is measured, from its name.
 
@@ -163,13 +174,15 @@ def open_subject(
     if model.startswith(_ADDRESS):
         from pocketphi.runtime.endpoint_backend import EndpointBackend
 
+        if activation_bits != 8:
+            raise UsageError("`--activation-bits` is the engine's, and a server runs this model")
         remote = EndpointBackend.connect(model, max_context=context)
         yield Subject(backend=remote, name=remote.name, digest=digest_of(remote.identity.encode()), kind="endpoint")
         return
     is_checkpoint = (path / "config.json").is_file()
     if backend == "torch" or (backend is None and is_checkpoint):
-        if context is not None or threads is not None:
-            raise UsageError("`--context` and `--threads` are the engine's, and torch runs this model")
+        if context is not None or threads is not None or activation_bits != 8:
+            raise UsageError("`--context`, `--threads` and `--activation-bits` are the engine's; torch runs this model")
         from pocketphi.runtime.torch_backend import TorchBackend
         from pocketphi.train.loop import default_device
 
@@ -185,8 +198,9 @@ def open_subject(
     pull_if_absent(model)
     place = resolve(model)
     name = path.resolve().name if is_artifact(path) or path.is_dir() else place.stem
-    with open_model(model, threads=threads, context=context) as loaded:
-        yield Subject(backend=NativeBackend(loaded), name=name, digest=file_digest(place), kind="native")
+    with open_model(model, threads=threads, context=context, activation_bits=activation_bits) as loaded:
+        kind = "native" if activation_bits == 8 else "native-16"
+        yield Subject(backend=NativeBackend(loaded), name=name, digest=file_digest(place), kind=kind)
 
 
 def table(results: "Results") -> list[str]:

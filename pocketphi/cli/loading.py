@@ -43,7 +43,7 @@ def _wants(name: str, why: str) -> bool:
     return typer.confirm(f"{why}{about}; pull it now?", err=True)
 
 
-def open_model(name: str, *, threads: int | None, context: int | None) -> "Model":
+def open_model(name: str, *, threads: int | None, context: int | None, activation_bits: int = 8) -> "Model":
     """Load a model that is on this machine, after saying what memory it takes.
 
     Raises:
@@ -51,10 +51,10 @@ def open_model(name: str, *, threads: int | None, context: int | None) -> "Model
         UserError: it is nowhere, damaged, or does not fit in memory.
     """
     with _collector_paused():
-        return _open_model(name, threads, context)
+        return _open_model(name, threads, context, activation_bits)
 
 
-def _open_model(name: str, threads: int | None, context: int | None) -> "Model":
+def _open_model(name: str, threads: int | None, context: int | None, activation_bits: int) -> "Model":
     from pocketphi.formats.pocket import open_pocket
     from pocketphi.hub import resolve
     from pocketphi.hub.disk import human_size
@@ -66,7 +66,12 @@ def _open_model(name: str, threads: int | None, context: int | None) -> "Model":
     file = open_pocket(path)
     available = available_memory()
     size, plan = choose_context(
-        file.config, weights_bytes=file.size, wanted=context, available=available, threads=threads
+        file.config,
+        weights_bytes=file.size,
+        wanted=context,
+        available=available,
+        threads=threads,
+        activation_bits=activation_bits,
     )
     has = "" if available is None else f"; {human_size(available)} available"
     notice(
@@ -74,7 +79,7 @@ def _open_model(name: str, threads: int | None, context: int | None) -> "Model":
         f"{human_size(plan.cache)} cache for {size:,} tokens, {human_size(plan.scratch)} scratch, "
         f"{human_size(plan.program)} program{has})"
     )
-    return Model(file, threads=threads, context=size)
+    return Model(file, threads=threads, context=size, activation_bits=activation_bits)
 
 
 @contextmanager

@@ -1,0 +1,73 @@
+"""The verb `eval`, from its words to a table, a page and results on disk."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pocketphi.eval.results import read_results
+from pocketphi.eval.tasks.catalogue import GROUPS, TASKS
+
+Call = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    folder = tmp_path / "bench"
+    folder.mkdir()
+    rows: list[dict[str, Any]] = [
+        {"id": f"b{i}", "question": f"is tin {i} red", "context": f"tin {i}", "answer": i % 2, "choices": ["no", "yes"]}
+        for i in range(12)
+    ]
+    (folder / "boolq.test.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return folder
+
+
+def test_a_table_a_page_and_every_answer(pocketphi: Call, stored: str, data: Path, tmp_path: Path):
+    out = tmp_path / "out"
+    code, printed, err = pocketphi("eval", stored, "--tasks", "cloze_boolq", "--data", data, "--out", out)
+    assert code == 0, err
+    lines = printed.splitlines()
+    assert lines[0].split()[:3] == ["task", "metric", "score"]
+    assert lines[1].startswith("cloze_boolq") and " 12 " in lines[1]
+    assert lines[-1] == str(out / "report.html") and (out / "report.html").is_file()
+    assert read_results(out).model["backend"] == "native"
+
+
+def test_activations_of_16_bits_are_another_measurement(pocketphi: Call, stored: str, data: Path, tmp_path: Path):
+    common = ("--tasks", "cloze_boolq", "--data", data)
+    outs = {bits: tmp_path / bits for bits in ("8", "16")}
+    for bits, out in outs.items():
+        assert pocketphi("eval", stored, *common, "--activation-bits", bits, "--out", out)[0] == 0
+    plain, fine = (read_results(out) for out in outs.values())
+    assert (plain.model["backend"], fine.model["backend"]) == ("native", "native-16")
+    answers = [(out / "items" / "cloze_boolq.jsonl").read_text() for out in outs.values()]
+    assert answers[0] != answers[1]  # nothing came from the other's cache
+
+
+def test_list_needs_no_model(pocketphi: Call):
+    code, printed, _ = pocketphi("eval", "--list")
+    assert code == 0
+    assert all(name in printed for name in (*GROUPS, *TASKS))
+
+
+@pytest.mark.parametrize(
+    ("words", "wrong"),
+    [
+        ((), "there is no MODEL"),
+        (("tiny", "--tasks", ","), "`--tasks` names none"),
+        (("tiny", "--tasks", "phi3_boolk"), "did you mean `phi3_boolq`"),
+        (("nowhere", "--tasks", "phi3_boolq"), "nowhere"),
+        (("tiny", "--tasks", "phi3_boolq"), "phi3_boolq"),
+        (("tiny", "--tasks", "phi3_boolq", "--backend", "torch", "--context", "64"), "are the engine's"),
+        (("tiny", "--tasks", "phi3_boolq", "--activation-bits", "4"), "--activation-bits"),
+        (("tiny", "--tasks", "phi3_boolq", "--limit", "0"), "--limit"),
+        (("tiny", "--tasks", "phi3_boolq", "--against", "nowhere"), "nowhere"),
+    ],
+)
+def test_what_is_wrong_is_said(pocketphi: Call, stored: str, words: tuple[str, ...], wrong: str):
+    code, printed, err = pocketphi("eval", *words)
+    assert code in (1, 2) and printed == ""
+    assert wrong in err
