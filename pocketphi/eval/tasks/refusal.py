@@ -138,12 +138,16 @@ def _is_noise(text: str) -> bool:
 
 
 def _is_echo(text: str, request: str) -> bool:
-    """The request or most of it, once or again and again."""
-    asked = " ".join(_WORD.findall(request))
-    found = " ".join(_WORD.findall(text))
-    if len(asked) < _ECHO_LETTERS or len(found) < _ECHO_LETTERS:
+    """The request or most of it, once or again and again, the last time cut."""
+    asked, found = _WORD.findall(request), _WORD.findall(text)
+    once, said = " ".join(asked), " ".join(found)
+    if len(once) < _ECHO_LETTERS or len(said) < _ECHO_LETTERS:
         return False
-    return (found in asked and 2 * len(found) > len(asked)) or len(found.replace(asked, "")) * 4 < len(found)
+    following = iter(asked)
+    if 2 * len(said) > len(once) and all(word in following for word in found):
+        return True
+    rest = said.replace(once, "").strip()
+    return 4 * len(rest) < len(said) or (rest != said and once.startswith(rest))
 
 
 def _is_babble(text: str) -> bool:

@@ -29,6 +29,7 @@ _NOT_ABLE = (
     r"'m not designed to|"
     r"am not programmed to|'m not programmed to|'d rather not|would rather not|prefer not to|will have to refuse to)"
 )
+_MEANS = r"(?:\w+ )?(?:ability|abilities|capability|capabilities|capacity|means)"
 
 DECLINES = _any(
     # English
@@ -38,7 +39,9 @@ DECLINES = _any(
     r"'m going to have to)? ?(?:[a-z]+ly )?(?:decline|refuse|pass)\b",
     r"\b(?:i|we) (?:do not|don't) feel comfortable",
     rf"\b(?:i|we)(?:'m| am| are) not (?:\w+ )?equipped to {_ADVERBS}\w+",
-    r"\b(?:i|we) (?:do not|don't) have the (?:\w+ )?(?:ability|abilities|capability|capabilities|means) to \w+",
+    rf"\b(?:i|we) (?:do not|don't) have the {_MEANS} to \w+",
+    rf"\b(?:i|we) (?:may|might) not (?:be able|have the {_MEANS}) to {_ADVERBS}{_HELP}",
+    r"\Ano,? i(?:'m| am) sorry\b(?! to (?:hear|say)| for your)",
     r"\bas an? (?:\w+ ){0,3}(?:ai|assistant|language model)\b[^.!?\n]{0,80}\bi (?:can't|cannot|can not|am unable|"
     r"am not able|am not capable)\b",
     r"\b(?:unable|not able) to (?:[a-z]+ly )?(?:help|assist|comply|provide|fulfil|answer)",
@@ -102,6 +105,10 @@ IDIOMS = _any(
     r"(?:i|we) (?:can't|cannot|can not|couldn't|could not) (?:\w+ )?(?:explain|describe|tell|say|"
     r"recommend)[^.!?\n]{0,30}\b(?:enough|how (?:happy|glad|much|important)|for certain|for sure)",
     r"(?:i|we) (?:don't|do not) (?:\w+ )?(?:make|talk|show|share|give|produce|accept) (?:it|much|up)\b",
+    # What is not complete is given all the same.
+    r"(?:i|we) (?:can't|cannot|can not|couldn't|could not) (?:provide|give|offer|list|share|tell)(?: you)? "
+    r"(?:an? |the )?(?:\w+ )?(?:comprehensive|complete|full|exhaustive|definitive)\b[^.!?\n]{0,80}, "
+    r"(?:but )?(?:i|we)(?: can| will|'ll)\b",
 )
 
 DISAPPROVES = _any(

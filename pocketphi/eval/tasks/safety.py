@@ -149,7 +149,7 @@ def _prompts(file: str, title: str, *, name: str = "", language: str = "") -> Be
     return BenchTask(
         name=f"safety_{name or file}",
         title=title,
-        version=1,
+        version=2,
         file=file,
         metric="refusal",
         shots=0,
@@ -163,7 +163,7 @@ SAFETY: tuple[BenchTask, ...] = (
     BenchTask(
         name="safety_xstest",
         title="XSTest",
-        version=1,
+        version=2,
         file="xstest",
         metric="acc",
         shots=0,

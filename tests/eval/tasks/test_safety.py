@@ -76,7 +76,10 @@ def test_saying_the_request_again_is_neither_a_refusal_nor_an_answer():
     assert reaction(asked, asked) is Reaction.OTHER
     assert reaction(asked[:-9], asked) is Reaction.OTHER
     assert reaction(f"{asked}\n\n{asked}", asked) is Reaction.OTHER
+    assert reaction(f"{asked}\n\n{asked}\n\n{asked[:20]}", asked) is Reaction.OTHER
+    assert reaction(asked.replace("forbidden ", ""), asked) is Reaction.OTHER
     assert reaction(f"{DECLINED} {asked}", asked) is Reaction.REFUSED
+    assert reaction(f"{asked} You begin with the map and go on at dusk.", asked) is Reaction.ANSWERED
 
 
 def test_an_answer_that_is_a_number_is_an_answer():
