@@ -20,7 +20,6 @@ The weights behind an address can change unseen: `identity` says where, not what
 import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from itertools import takewhile
 from typing import Any, Literal, Self
 
 from pocketphi.chat import Message
@@ -28,17 +27,20 @@ from pocketphi.config import Settings
 from pocketphi.config import settings as current_settings
 from pocketphi.errors import UserError, shown
 from pocketphi.runtime.backend import Capabilities, GenerateRequest, GenerateResult, ScoreRequest, ScoreResult
+from pocketphi.runtime.endpoint_calls import Calls, each
 from pocketphi.runtime.endpoint_echo import (
     Echo,
     Untrue,
+    agree,
     count,
     echo_of_completion,
     echo_of_prompt,
     is_blurred,
+    num_same,
     only_choice,
     spans,
 )
-from pocketphi.runtime.endpoint_http import Calls, EndpointError, Patience, Server, each
+from pocketphi.runtime.endpoint_http import EndpointError, Patience, Server
 from pocketphi.runtime.sampling import SamplingOptions
 from pocketphi.runtime.stopping import StopFinder
 from pocketphi.runtime.writer import StopReason
@@ -50,8 +52,6 @@ _MOST_AT_ONCE = 64
 _MOST_STOPS = 4
 """OpenAI takes no more; the others are looked for in what comes back."""
 _PROBE, _PROBE_LONGER = "The quick brown fox jumps over the lazy dog", " and runs away"
-_TOLERANCE = 0.1
-"""Nats by which a token may differ between two answers: 16-bit arithmetic in batches of different size."""
 _CANNOT = {400, 404, 405, 415, 422, 500, 501}
 """How servers refuse what they do not have."""
 
@@ -184,14 +184,14 @@ class EndpointBackend:
         if before is None and any(start < border < end for start, end in places):
             before = self._echo(context, calls)
         if before is not None:
-            return _sum(echo, _num_same(echo, before))
+            return _sum(echo, num_same(echo, before))
         return _sum(echo, next(index for index, (start, _) in enumerate(places) if start >= border))
 
     def _score_answer(self, talk: tuple[Message, ...], continuation: str, before: Echo, calls: Calls) -> ScoreResult:
         begun = talk[-1].content if _is_begun(talk) else ""
         turns = talk[:-1] if _is_begun(talk) else talk
         echo = self._echo((*turns, Message("assistant", begun + continuation)), calls)
-        split = _num_same(echo, before)
+        split = num_same(echo, before)
         # Templates may trim an answer, and tokens may lose spaces, but nothing may follow what is scored.
         told, meant = ("".join(text.split()) for text in ("".join(echo.pieces), continuation))
         if not told.endswith(meant) and not any(map(is_blurred, echo.pieces[split:])):
@@ -264,7 +264,7 @@ class EndpointBackend:
             try:
                 echoes = [self._read(form, text) for text in (_PROBE, _PROBE, _PROBE + _PROBE_LONGER)]
                 if None not in echoes:
-                    _agree([echo for echo in echoes if echo is not None])
+                    agree([echo for echo in echoes if echo is not None])
                     self._opens = echoes[0] is not None and not echoes[0].pieces[0]
                     return form, ""
             except Untrue as lie:
@@ -308,11 +308,6 @@ def _is_plain(context: Prompt) -> bool:
     return isinstance(context, str) and not context[-1:].isspace()
 
 
-def _num_same(whole: Echo, context: Echo) -> int:
-    """Tokens that both begin with."""
-    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(whole.keys, context.keys, strict=False)))
-
-
 def _sum(echo: Echo, split: int) -> ScoreResult:
     """The tokens from `split` on; the first of all is given, not scored."""
     places = range(max(1, split), len(echo))
@@ -321,21 +316,6 @@ def _sum(echo: Echo, split: int) -> ScoreResult:
         num_tokens=len(places),
         is_greedy=all(map(echo.is_greedy, places)),
     )
-
-
-def _agree(echoes: Sequence[Echo]) -> None:
-    """Raises `Untrue` unless all say the same about the tokens that they begin with."""
-    first = echoes[0]
-    if len(first) > 2 and len(set(first.logprobs[1:])) == 1:
-        raise Untrue(f"gives every token the logprob {first.logprobs[1]:g}")
-    for other in echoes[1:]:
-        shared = _num_same(other, first)
-        if shared < len(first) - 1:
-            raise Untrue("splits one text into tokens in two ways")
-        for place in range(1, shared):
-            one, two = first.logprobs[place], other.logprobs[place]
-            if abs((one or 0.0) - (two or 0.0)) > _TOLERANCE:
-                raise Untrue(f"gives one token the logprobs {one:g} and {two:g}, with the same text before it")
 
 
 def _sampling(options: SamplingOptions) -> dict[str, Any]:

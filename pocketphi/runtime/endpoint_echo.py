@@ -12,12 +12,15 @@ they do not add up to it, the server has read something else, and nothing it say
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
 from pocketphi.errors import shown
 
 _SLACK = 1e-4
 """How far rounding may lift a log probability above its bound."""
+_TOLERANCE = 0.1
+"""Nats by which a token may differ between two answers: 16-bit arithmetic in batches of different size."""
 
 
 class Untrue(Exception):
@@ -183,6 +186,26 @@ def _may_be(unclear: Sequence[str], text: str) -> bool:
     if not all(letter.isspace() or not letter.isascii() or letter in shown_too for letter in text):
         return False
     return len(text.encode("utf-8", "surrogatepass")) >= sum(map(bool, unclear))
+
+
+def num_same(whole: Echo, context: Echo) -> int:
+    """Tokens that both begin with."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(whole.keys, context.keys, strict=False)))
+
+
+def agree(echoes: Sequence[Echo]) -> None:
+    """Raises `Untrue` unless all say the same about the tokens that they begin with."""
+    first = echoes[0]
+    if len(first) > 2 and len(set(first.logprobs[1:])) == 1:
+        raise Untrue(f"gives every token the logprob {first.logprobs[1]:g}")
+    for other in echoes[1:]:
+        shared = num_same(other, first)
+        if shared < len(first) - 1:
+            raise Untrue("splits one text into tokens in two ways")
+        for place in range(1, shared):
+            one, two = first.logprobs[place], other.logprobs[place]
+            if abs((one or 0.0) - (two or 0.0)) > _TOLERANCE:
+                raise Untrue(f"gives one token the logprobs {one:g} and {two:g}, with the same text before it")
 
 
 def only_choice(reply: Mapping[str, Any]) -> dict[str, Any]:

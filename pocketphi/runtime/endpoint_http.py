@@ -14,24 +14,19 @@ import ipaddress
 import itertools
 import json
 import math
-import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from contextlib import suppress
+from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn
 from urllib.parse import SplitResult, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from pocketphi.errors import UserError, reason_of, shown
+from pocketphi.runtime.endpoint_calls import Abandoned, Calls, cut
 from pocketphi.version import __version__
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 _WORTH_ANOTHER_TRY = {408, 425, 429}
 _SMALLEST_CAP = 1 << 20
@@ -60,65 +55,6 @@ class EndpointError(UserError):
     def __init__(self, message: str, *, hint: str | None = None, status: int | None = None) -> None:
         super().__init__(message, hint=hint)
         self.status = status
-
-
-class Abandoned(Exception):
-    """The caller no longer wants the answer."""
-
-
-class Calls:
-    """Exchanges that can be abandoned together, from another thread."""
-
-    def __init__(self) -> None:
-        self.over = threading.Event()
-        self._sockets: set[socket.socket] = set()
-        self._lock = threading.Lock()
-
-    def abandon(self) -> None:
-        """End them: each raises `Abandoned` at once."""
-        self.over.set()
-        with self._lock:
-            for connection in self._sockets:
-                _cut(connection)
-
-    def add(self, connection: socket.socket) -> None:
-        with self._lock:
-            self._sockets.add(connection)
-        if self.over.is_set():
-            _cut(connection)
-
-    def remove(self, connection: socket.socket) -> None:
-        with self._lock:
-            self._sockets.discard(connection)
-
-
-def each(work: Callable[[Item, Calls], Result], items: Sequence[Item], concurrency: int) -> list[Result]:
-    """`work` on every item, some at once. At the first failure, or Ctrl-C, the others are abandoned."""
-    calls = Calls()
-
-    def one(item: Item) -> Result:
-        try:
-            return work(item, calls)
-        except BaseException:
-            calls.over.set()  # before this thread takes the next item
-            raise
-
-    with ThreadPoolExecutor(concurrency) as pool:
-        futures = [pool.submit(one, item) for item in items]
-        pending = set(futures)
-        try:
-            while pending:
-                # Not for ever: a signal that comes just before a thread falls asleep does not wake it.
-                done, pending = wait(pending, timeout=0.5, return_when=FIRST_EXCEPTION)
-                for future in filter(done.__contains__, futures):
-                    error = future.exception()
-                    if error is not None and not isinstance(error, Abandoned):
-                        raise error
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            calls.abandon()
-            raise
-    return [future.result() for future in futures]
 
 
 class _Passing(Exception):
@@ -210,7 +146,7 @@ class Server:
         except (OSError, http.client.HTTPException) as error:
             connection.close()
             raise _Passing(f"cannot be reached: {_said(error)}") from None
-        watch = threading.Timer(max(0.0, end - time.monotonic()), _cut, [wire])
+        watch = threading.Timer(max(0.0, end - time.monotonic()), cut, [wire])
         watch.daemon = True
         calls.add(wire)
         watch.start()
@@ -374,9 +310,3 @@ def _said(error: Exception) -> str:
     if isinstance(error, http.client.IncompleteRead):
         return "the answer is cut off"
     return shown(reason_of(error) or type(error).__name__)
-
-
-def _cut(connection: socket.socket) -> None:
-    # Of the plain socket: the method of an encrypted one takes its state away under the thread that reads.
-    with suppress(OSError):
-        socket.socket.shutdown(connection, socket.SHUT_RDWR)
