@@ -12,8 +12,8 @@ from pocketphi.cli.report import notice
 from pocketphi.errors import UsageError, UserError
 
 if TYPE_CHECKING:
+    from pocketphi.eval.harness.prepare import Subject
     from pocketphi.eval.harness.published import PublishedTask
-    from pocketphi.eval.harness.run import Subject
     from pocketphi.eval.results import Results
     from pocketphi.eval.tasks.task import BenchTask
 
@@ -87,7 +87,8 @@ def eval_(
         raise UserError("`eval` needs lm-evaluation-harness", hint="pip install 'pocketphi[eval]'") from error
     from pocketphi.cli.watch import one_stage
     from pocketphi.config import settings
-    from pocketphi.eval.harness.run import Options, answers_path, evaluate
+    from pocketphi.eval.harness.prepare import Options
+    from pocketphi.eval.harness.run import answers_path, evaluate
     from pocketphi.eval.results import read_results
 
     here = settings()
@@ -166,7 +167,7 @@ def open_subject(
         UserError: it is nowhere, damaged, or does not fit in memory.
     """
     from pocketphi.artifact import is_artifact
-    from pocketphi.eval.harness.run import Subject
+    from pocketphi.eval.harness.prepare import Subject
     from pocketphi.hub import resolve
     from pocketphi.manifest import digest_of, digest_of_value, file_digest
 
@@ -176,7 +177,7 @@ def open_subject(
 
         if activation_bits != 8:
             raise UsageError("`--activation-bits` is the engine's, and a server runs this model")
-        remote = EndpointBackend.connect(model, max_context=context)
+        remote = EndpointBackend.connect(model, max_context=context, notice=notice)
         yield Subject(backend=remote, name=remote.name, digest=digest_of(remote.identity.encode()), kind="endpoint")
         return
     is_checkpoint = (path / "config.json").is_file()

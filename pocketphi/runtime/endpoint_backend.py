@@ -18,7 +18,7 @@ The weights behind an address can change unseen: `identity` says where, not what
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Literal, Self
 
@@ -65,6 +65,7 @@ class EndpointBackend:
         model: its name; by default the first of the server's list.
         max_context: tokens of prompt and answer together, where the server's list does not say.
         concurrency: requests at once.
+        notice: is told why a request is sent again, while an answer may be waited for many minutes; from any thread.
 
     Raises:
         UserError: the address is unusable, the network forbidden, the server cannot be reached, or it does not say what
@@ -80,13 +81,15 @@ class EndpointBackend:
         max_context: int | None = None,
         concurrency: int = 8,
         patience: Patience | None = None,
+        notice: Callable[[str], None] = lambda _text: None,
     ) -> None:
         if not 1 <= concurrency <= _MOST_AT_ONCE:
             raise UserError(f"`concurrency` is `{concurrency}`", hint=f"give 1 to {_MOST_AT_ONCE}")
         if max_context is not None and max_context < 1:
             raise UserError(f"`max_context` is `{max_context}`", hint="give the tokens of prompt and answer together")
+        patience = patience or Patience()
         self._server = Server(
-            address, key=settings.endpoint_key, offline=settings.offline, patience=patience or Patience()
+            address, key=settings.endpoint_key, offline=settings.offline, patience=patience.brief(), notice=notice
         )
         self._concurrency = concurrency
         if model is None or max_context is None:
@@ -95,12 +98,15 @@ class EndpointBackend:
         self._opens: bool | None = None
         self._form, self._why_not = self._form_of_scores()
         self._max_context = max_context
+        self._server.patience = patience
 
     @classmethod
-    def connect(cls, address: str, *, max_context: int | None = None) -> Self:
+    def connect(
+        cls, address: str, *, max_context: int | None = None, notice: Callable[[str], None] = lambda _text: None
+    ) -> Self:
         """As the surroundings allow. `address` ends with `#NAME` where a server has several models."""
         place, _, model = address.partition("#")
-        return cls(place, current_settings(), model=model or None, max_context=max_context)
+        return cls(place, current_settings(), model=model or None, max_context=max_context, notice=notice)
 
     @property
     def address(self) -> str:

@@ -17,8 +17,8 @@ import math
 import ssl
 import threading
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
 from typing import Any, NoReturn
 from urllib.parse import SplitResult, urlsplit
@@ -47,6 +47,17 @@ class Patience:
     """The first pause; each further one is twice as long."""
     max_retry_after_seconds: float = 300.0
     """The longest pause that a server may ask for; it is obeyed up to here."""
+    total_seconds: float = 600.0
+    """After the first try began, no other begins later than this: what twice took long is not asked five times."""
+
+    def brief(self) -> "Patience":
+        """For what takes a server no time: its list, a question of a few words."""
+        return replace(
+            self,
+            timeout_seconds=min(30.0, self.timeout_seconds),
+            attempts=min(2, self.attempts),
+            max_retry_after_seconds=min(30.0, self.max_retry_after_seconds),
+        )
 
 
 class EndpointError(UserError):
@@ -72,12 +83,22 @@ class Server:
     Args:
         key: sent as a bearer token.
         offline: refuse all but this machine.
+        patience: may be changed between requests.
+        notice: is told why a question is asked again; from any thread.
 
     Raises:
         UserError: the address or the key is unusable, or the network is forbidden.
     """
 
-    def __init__(self, address: str, *, key: str | None, offline: bool, patience: Patience) -> None:
+    def __init__(
+        self,
+        address: str,
+        *,
+        key: str | None,
+        offline: bool,
+        patience: Patience,
+        notice: Callable[[str], None] = lambda _text: None,
+    ) -> None:
         parts = _understood(address)
         self.address = f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/') or '/v1'}"
         self._base = urlsplit(self.address)
@@ -90,7 +111,8 @@ class Server:
         if key is not None and not (key.isascii() and key.isprintable() and " " not in key):
             raise UserError("the key for the endpoint holds characters that no key has", hint="set it anew")
         self._key = key
-        self._patience = patience
+        self.patience = patience
+        self._notice = notice
 
     def get(self, path: str, calls: Calls | None = None) -> dict[str, Any]:
         """See `ask`."""
@@ -109,18 +131,20 @@ class Server:
         """
         if calls.over.is_set():
             raise Abandoned
-        pause = self._patience.backoff_seconds
+        pause, start = self.patience.backoff_seconds, time.monotonic()
         for attempt in itertools.count(1):
             try:
                 return self._exchange(method, path, body, calls)
             except _Passing as failure:
-                if attempt >= self._patience.attempts:
+                wait = min(max(pause, failure.retry_after), self.patience.max_retry_after_seconds)
+                is_over = time.monotonic() + wait - start > self.patience.total_seconds
+                if attempt >= self.patience.attempts or is_over:
                     self.refuse(
-                        f"{failure} (tried {attempt} times)",
+                        f"{failure} (tried {'once' if attempt == 1 else f'{attempt} times'})",
                         hint="is the server up, and the address right? The same command goes on where it stopped",
                         status=failure.status,
                     )
-                wait = min(max(pause, failure.retry_after), self._patience.max_retry_after_seconds)
+                self._notice(f"`{self.address}` {self._hidden(str(failure))}; try {attempt + 1} in {wait:.3g} s")
             if calls.over.wait(wait):
                 raise Abandoned
             pause *= 2
@@ -132,14 +156,14 @@ class Server:
 
     def _exchange(self, method: str, path: str, body: bytes, calls: Calls) -> dict[str, Any]:
         """One try."""
-        end = time.monotonic() + self._patience.timeout_seconds
+        end = time.monotonic() + self.patience.timeout_seconds
         cap = min(max(_SMALLEST_CAP, len(body) * _BYTES_FOR_A_BYTE), _LARGEST_CAP)
         target, headers = self._base.path + path, self._headers()
         connection, target = self._connection(target, headers)
         try:
             connection.connect()
             wire = connection.sock
-            wire.settimeout(self._patience.timeout_seconds)
+            wire.settimeout(self.patience.timeout_seconds)
         except ssl.SSLCertVerificationError as error:
             hint = "check the clock; name the certificate file of a company in `SSL_CERT_FILE`"
             self.refuse(f"shows a certificate that cannot be trusted: {error.verify_message}", hint=hint)
@@ -163,7 +187,7 @@ class Server:
             if calls.over.is_set():
                 raise Abandoned from None
             if time.monotonic() >= end:
-                raise _Passing(f"did not finish within {self._patience.timeout_seconds:g} s") from None
+                raise _Passing(f"gave no whole answer within {self.patience.timeout_seconds:g} s") from None
             raise _Passing(f"broke the connection: {_said(error)}") from None
         finally:
             watch.cancel()
@@ -230,7 +254,7 @@ class Server:
         """A connection that is not open yet, and what to ask it for; through a proxy if the surroundings have one."""
         host, port, scheme = self._base.hostname or "", self._base.port, self._base.scheme
         proxy = None if self._is_here or proxy_bypass(host) else getproxies().get(scheme)
-        timeout = min(self._patience.connect_seconds, self._patience.timeout_seconds)
+        timeout = min(self.patience.connect_seconds, self.patience.timeout_seconds)
         kind = http.client.HTTPSConnection if scheme == "https" else http.client.HTTPConnection
         if proxy is None:
             return kind(host, port, timeout=timeout), target

@@ -75,8 +75,8 @@ NO_ANSWERS: dict[str, tuple[Any, str]] = {
     "unknown": (lambda r: send(r, b'{"detail":"Not Found"}', 404), "answered 404: Not Found"),
     "busy": (lambda r: send(r, b"", 503), "answered 503 .tried 3 times"),
     "strange": (lambda r: send(r, b"{}", 204), "answered 204"),
-    "drips": (drip, r"did not finish within 0.7 s .tried 2 times"),
-    "drips at the start": (drip_endlessly, r"did not finish within 0.7 s .tried 2 times"),
+    "drips": (drip, r"gave no whole answer within 0.7 s .tried 2 times"),
+    "drips at the start": (drip_endlessly, r"gave no whole answer within 0.7 s .tried 2 times"),
 }
 
 
@@ -156,11 +156,46 @@ def test_who_stops_abandons_the_rest(server: OpenAI, why: str):
     assert not any(body["prompt"] == "more" for body in server.bodies("/completions"))
 
 
+SILENCE = Patience(timeout_seconds=0.3, attempts=5, backoff_seconds=0.01)
+
+
+def test_each_further_try_is_told(server: OpenAI):
+    """The last one is told by the error, and a key that a server quotes by neither."""
+    told: list[str] = []
+    backend = connect(server, notice=told.append)
+    server.wrong = lambda *_: lambda request: send(request, b'{"error": "no GPU for ' + SECRET.encode() + b'"}', 500)
+    with pytest.raises(UserError, match=r"answered 500: no GPU for \*\*\* .tried 3 times"):
+        backend.generate([GenerateRequest(prompt="the tin", max_tokens=8)])
+    assert told == [f"`{server.address}` answered 500: no GPU for ***; try {n} in 0.0{n - 1} s" for n in (2, 3)]
+
+
+def test_a_server_that_keeps_silent_is_given_up_before_anything_is_asked():
+    """It takes connections and never answers: two tries, of which the first is told."""
+    told: list[str] = []
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        for arguments in ({}, {"model": "a", "max_context": 9}):
+            with pytest.raises(UserError, match=r"gave no whole answer within 0.3 s .tried 2 times") as error:
+                EndpointBackend(address, here(), patience=SILENCE, notice=told.append, **arguments)
+            assert error.value.message.startswith(f"`{address}/v1` ")
+    assert len(told) == 2
+    brief = Patience().brief()
+    assert (brief.timeout_seconds, brief.attempts) == (30, 2)
+    assert (SILENCE.brief().timeout_seconds, Patience(attempts=1).brief().attempts) == (0.3, 1)
+
+
+def test_a_question_that_takes_too_long_is_not_asked_for_ever(server: OpenAI):
+    backend = connect(server, Patience(timeout_seconds=0.3, attempts=5, backoff_seconds=0.01, total_seconds=0.5))
+    server.wrong = lambda *_: lambda _request: time.sleep(1)
+    with pytest.raises(UserError, match=r"gave no whole answer within 0.3 s .tried 2 times"):
+        backend.generate([GenerateRequest(prompt="the tin", max_tokens=8)])
+
+
 def test_nobody_at_home():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"http://127.0.0.1:{free.getsockname()[1]}"
-    with pytest.raises(UserError, match=r"/v1` cannot be reached: connection refused .tried 3 times") as error:
+    with pytest.raises(UserError, match=r"/v1` cannot be reached: connection refused .tried 2 times") as error:
         EndpointBackend(address, here(), patience=QUICK)
     assert error.value.message.startswith(f"`{address}/v1` ")
 
