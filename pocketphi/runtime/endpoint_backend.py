@@ -162,9 +162,9 @@ class EndpointBackend:
         Raises:
             UserError: the server fails, refuses a request, cannot go on with a begun answer, or contradicts itself.
         """
-        if any(_is_begun(request.prompt) for request in requests) and not self._goes_on:
+        if any(_is_begun(request.prompt) for request in requests) and self._why_not_begun is not None:
             raise UserError(
-                f"`{self.address}` does not go on with an answer that has begun",
+                f"`{self.address}` does not go on with an answer that has begun: {self._why_not_begun}",
                 hint="vLLM and SGLang do (`continue_final_message`); or evaluate without the chat form",
             )
         return each(self._write, requests, self._concurrency)
@@ -217,7 +217,7 @@ class EndpointBackend:
         except EndpointError as error:
             if isinstance(prompt, str) or error.status not in _CANNOT:
                 raise
-            self._server.refuse(f"cannot score answers in a conversation: {error.message}", hint=_NO_CHAT_SCORES)
+            self._server.refuse(f"cannot score answers in a conversation: it {error.reason}", hint=_NO_CHAT_SCORES)
         if echo is None:
             what = "a text, as it did before" if isinstance(prompt, str) else "a conversation"
             self._server.refuse(f"gives no logprobs for {what}", hint=_NO_CHAT_SCORES)
@@ -264,7 +264,7 @@ class EndpointBackend:
 
     def _form_of_scores(self) -> tuple[Form | None, str]:
         """How the server tells logprobs of a prompt; None and why, if it does not, or not to be trusted."""
-        why = "gives no logprobs for the tokens of a prompt"
+        lie = refusal = ""
         forms: tuple[Form, ...] = ("echo", "prompt_logprobs")
         for form in forms:
             try:
@@ -273,17 +273,18 @@ class EndpointBackend:
                     agree([echo for echo in echoes if echo is not None])
                     self._opens = echoes[0] is not None and not echoes[0].pieces[0]
                     return form, ""
-            except Untrue as lie:
-                why = str(lie)
+            except Untrue as told:
+                lie = str(told)
             except EndpointError as error:
                 if error.status not in _CANNOT:
                     raise
-        return None, why
+                refusal = refusal or error.reason
+        return None, lie or refusal or "gives no logprobs for the tokens of a prompt"
 
     @cached_property
-    def _goes_on(self) -> bool:
-        """Whether a begun answer is gone on with: one letter of it must make the prompt one token longer, for a turn
-        that is closed and opened anew has marks too."""
+    def _why_not_begun(self) -> str | None:
+        """Why a begun answer would not be gone on with; None if it is. One letter of it must make the prompt one token
+        longer, for a turn that is closed and opened anew has marks too."""
         question = Message("user", "Say a letter.")
         lengths = []
         for talk in ((question,), (question, Message("assistant", "a"))):
@@ -291,14 +292,16 @@ class EndpointBackend:
             try:
                 reply = self._server.post(path, {**body, "max_tokens": 1, "temperature": 0})
                 lengths.append(count(reply, "prompt_tokens"))
-            except Untrue:
-                return False
+            except Untrue as lie:
+                return f"it {lie}"
             except EndpointError as error:
-                if error.status not in _CANNOT:
+                if len(talk) == 1 or error.status not in _CANNOT:
                     raise
-                return False
+                return f"it {error.reason}"
         shorter, longer = lengths
-        return shorter is not None and longer == shorter + 1
+        if shorter is None or longer is None:
+            return "it does not tell, by `usage.prompt_tokens`, how long a prompt is"
+        return None if longer == shorter + 1 else f"one letter of it makes the prompt {longer - shorter} tokens longer"
 
 
 _NO_SCORES = "vLLM and SGLang score; of other servers, only tasks that let the model write can be asked"

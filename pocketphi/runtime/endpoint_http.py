@@ -61,10 +61,16 @@ class Patience:
 
 
 class EndpointError(UserError):
-    """The endpoint cannot be asked, or its answer cannot be used. `status` is that of its refusal, if it was one."""
+    """The endpoint cannot be asked, or its answer cannot be used.
 
-    def __init__(self, message: str, *, hint: str | None = None, status: int | None = None) -> None:
-        super().__init__(message, hint=hint)
+    Args:
+        reason: what the message says behind the address.
+        status: that of its refusal, if it was one.
+    """
+
+    def __init__(self, address: str, reason: str, *, hint: str | None = None, status: int | None = None) -> None:
+        super().__init__(f"`{address}` {reason}", hint=hint)
+        self.reason = reason
         self.status = status
 
 
@@ -152,7 +158,7 @@ class Server:
 
     def refuse(self, reason: str, *, hint: str | None = None, status: int | None = None) -> NoReturn:
         """Raise an `EndpointError` that names the address, and not the key."""
-        raise EndpointError(f"`{self.address}` {self._hidden(reason)}", hint=hint, status=status)
+        raise EndpointError(self.address, self._hidden(reason), hint=hint, status=status)
 
     def _exchange(self, method: str, path: str, body: bytes, calls: Calls) -> dict[str, Any]:
         """One try."""
@@ -225,7 +231,9 @@ class Server:
         try:
             value = _parsed(raw[:_SMALLEST_CAP])
         except ValueError:
-            return ""
+            # A line of a proxy, say; pages tell nobody anything here.
+            text = raw[:4096].decode("utf-8", "replace").strip()
+            return "" if not text or text.startswith("<") else f": {shown(self._hidden(text), 300)}"
         for name in ("error", "message", "detail"):
             if isinstance(value, dict) and name in value:
                 value = value[name]

@@ -163,7 +163,47 @@ def test_a_server_that_refuses_what_it_does_not_have(server: OpenAI, status: int
         return right
 
     server.wrong = refuse
-    assert not connect(server).capabilities.logprobs
+    backend = connect(server)
+    assert not backend.capabilities.logprobs
+    with pytest.raises(UserError, match=f"cannot score texts: it answered {status}: Only no echo is supported"):
+        backend.score([ScoreRequest(context="a", continuation="b")])
+
+
+def failing(content: bytes, status: int) -> Wrong:
+    """All but the list of models."""
+
+    def wrong(path: str, _body: dict[str, Any], right: dict[str, Any]) -> Any:
+        return right if path == "/models" else lambda request: send(request, content, status)
+
+    return wrong
+
+
+@pytest.mark.parametrize("content", [b'{"error": {"message": "boom"}}', b'{"detail": "boom"}', b"boom\n"])
+def test_the_servers_own_words_are_shown_whatever_it_is_asked(server: OpenAI, content: bytes):
+    server.wrong = failing(content, 500)
+    backend = connect(server)
+    with pytest.raises(UserError, match=r"cannot score texts: it answered 500: boom .tried 2 times"):
+        backend.score([ScoreRequest(context="a", continuation="b")])
+    for prompt in ("a", TALK, BEGUN):
+        with pytest.raises(UserError, match=f"`{server.address}` answered 500: boom .tried 3 times"):
+            backend.generate([GenerateRequest(prompt=prompt, max_tokens=3)])
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 413, 422])
+def test_a_refusal_is_not_asked_again(server: OpenAI, status: int):
+    backend = connect(server)
+    server.wrong = failing(b'{"message": "not this"}', status)
+    server.seen.clear()
+    with pytest.raises(UserError, match=rf"`{server.address}` answered {status}: not this(\n|$)"):
+        backend.generate([GenerateRequest(prompt="a", max_tokens=3)])
+    assert len(server.seen) == 1
+
+
+def test_a_page_is_not_quoted(server: OpenAI):
+    backend = connect(server)
+    server.wrong = failing(b"<html><body>Bad Gateway</body></html>", 404)
+    with pytest.raises(UserError, match=r"answered 404$"):
+        backend.generate([GenerateRequest(prompt="a", max_tokens=3)])
 
 
 def test_conversations_are_not_scored_without_their_logprobs(server: OpenAI):
@@ -176,10 +216,25 @@ def test_conversations_are_not_scored_without_their_logprobs(server: OpenAI):
 def test_a_begun_answer_that_would_be_closed_is_not_sent(server: OpenAI):
     server.continues = False
     backend = connect(server)
-    with pytest.raises(UserError, match="does not go on with an answer that has begun"):
+    with pytest.raises(
+        UserError, match=r"does not go on with an answer that has begun: one letter of it makes .* longer"
+    ):
         backend.generate([GenerateRequest(prompt=BEGUN, max_tokens=3)])
     with pytest.raises(UserError, match="does not end a prompt where the answer does"):
         backend.score([ScoreRequest(context=BEGUN, continuation="e")])
+
+
+@pytest.mark.parametrize("status", [400, 422])
+def test_a_begun_answer_that_is_refused_is_refused_in_the_servers_words(server: OpenAI, status: int):
+    def refuse(_path: str, body: dict[str, Any], right: dict[str, Any]) -> Any:
+        if "continue_final_message" in body:
+            return lambda request: send(request, b'{"error": "unknown field"}', status)
+        return right
+
+    backend = connect(server)
+    server.wrong = refuse
+    with pytest.raises(UserError, match=rf"an answer that has begun: it answered {status}: unknown field\n"):
+        backend.generate([GenerateRequest(prompt=BEGUN, max_tokens=3)])
 
 
 # Lies about logprobs.
