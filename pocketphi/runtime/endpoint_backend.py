@@ -356,7 +356,9 @@ def _answer(reply: Mapping[str, Any], request: GenerateRequest, finder: StopFind
     if not isinstance(text, str) or text != text.encode("utf-8", "replace").decode("utf-8"):
         raise Untrue("gives an answer that is no text")
     num_tokens = count(reply, "completion_tokens")
-    if num_tokens is None or num_tokens > request.max_tokens:
+    if num_tokens is None:
+        raise Untrue("does not tell, by `usage.completion_tokens`, how many tokens an answer has")
+    if num_tokens > request.max_tokens:
         raise Untrue(f"counts `{num_tokens}` tokens in an answer of at most {request.max_tokens}")
     text = finder.push(text) + finder.finish()
     if finder.found or choice.get("stop_reason") in request.stop:

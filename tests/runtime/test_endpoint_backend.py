@@ -178,6 +178,19 @@ def failing(content: bytes, status: int) -> Wrong:
     return wrong
 
 
+@pytest.mark.parametrize("usage", [None, {}, [], {"prompt_tokens": 7}])
+def test_a_server_that_does_not_count(server: OpenAI, usage: Any):
+    """How an answer ended depends on its length, and whether a begun one is gone on with on the prompt's."""
+    backend = connect(server)
+    server.wrong = lambda _path, _body, right: {**right, "usage": usage}
+    with pytest.raises(UserError, match=r"does not tell, by `usage.completion_tokens`, how many tokens"):
+        backend.generate([GenerateRequest(prompt="the tin", max_tokens=8)])
+    server.wrong = lambda _path, _body, right: {**right, "usage": None}
+    with pytest.raises(UserError, match=r"it does not tell, by `usage.prompt_tokens`, how long a prompt is"):
+        backend.generate([GenerateRequest(prompt=BEGUN, max_tokens=3)])
+    assert backend.score([ScoreRequest(context="the tin", continuation=" is")])[0].num_tokens, "needs no count"
+
+
 @pytest.mark.parametrize("content", [b'{"error": {"message": "boom"}}', b'{"detail": "boom"}', b"boom\n"])
 def test_the_servers_own_words_are_shown_whatever_it_is_asked(server: OpenAI, content: bytes):
     server.wrong = failing(content, 500)
@@ -346,7 +359,6 @@ def test_lies_in_the_other_form(server: OpenAI, change: Callable[[list[Any]], An
         {"choices": [{"text": None, "finish_reason": "stop"}]},
         {"choices": [{"text": "\ud800", "finish_reason": "stop"}]},
         {"choices": [{"text": "x", "finish_reason": "content_filter"}]},
-        {"usage": None},
         {"usage": {"completion_tokens": -1}},
         {"usage": {"completion_tokens": 1e3}},
         {"usage": {"completion_tokens": 9}},
