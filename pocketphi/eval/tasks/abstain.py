@@ -8,9 +8,9 @@ together: `acc` is right of all, `coverage` answered of all, `precision` right o
 from collections.abc import Sequence
 from dataclasses import replace
 
-from pocketphi.eval.tasks.choice import judge_letter, letters, shuffled
+from pocketphi.eval.tasks.choice import index_of, judge_letter, letters, shuffled
 from pocketphi.eval.tasks.prompt import LETTERS, Format
-from pocketphi.eval.tasks.rows import Row
+from pocketphi.eval.tasks.rows import MAX_CHOICES, Row, bad_row
 from pocketphi.eval.tasks.task import Asked, BenchTask, Reply, Verdict
 
 ABSTAIN = "Insufficient information to answer the question"
@@ -19,6 +19,13 @@ ABSTAIN = "Insufficient information to answer the question"
 def with_abstention(row: Row) -> Row:
     """The row with the option to abstain, shuffled by its id; the answer points to the same text as before."""
     return shuffled(row if ABSTAIN in row.choices else replace(row, choices=(*row.choices, ABSTAIN)))
+
+
+def check_room(row: Row) -> None:
+    """Raises `UserError` if no choice is the right one, or no letter is left for the option to abstain."""
+    index_of(row)
+    if len(row.choices) == MAX_CHOICES and ABSTAIN not in row.choices:
+        raise bad_row(row, f"there are {MAX_CHOICES} choices, and no letter is left for `{ABSTAIN}`")
 
 
 def ask_or_abstain(row: Row, shots: Sequence[Row], form: Format) -> Asked:
@@ -45,4 +52,5 @@ LAB_BENCH = BenchTask(
     shots=0,
     ask=ask_or_abstain,
     judge=judge_or_abstain,
+    check=check_room,
 )

@@ -13,9 +13,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import combinations
 
-from pocketphi.errors import UserError
 from pocketphi.eval.tasks.prompt import LETTERS, Format, Prompt, Turn, options
-from pocketphi.eval.tasks.rows import Row
+from pocketphi.eval.tasks.rows import Row, bad_row
 from pocketphi.eval.tasks.task import Asked, Choices, Likelihood, Reply, Verdict
 
 Ask = Callable[[Row, Sequence[Row], Format], Asked]
@@ -72,7 +71,7 @@ def cloze(row: Row, shots: Sequence[Row], form: Format) -> Asked:
 def truths(row: Row, shots: Sequence[Row], form: Format) -> Asked:
     """Ask how likely each statement of `meta.mc2` is, true ones and false ones."""
     prompt = written_prompt(_plain(row, form), [_told(shot, form) for shot in shots], form)
-    statements = tuple(_truth_by_statement(row))
+    statements = tuple(truth_by_statement(row))
     return Choices(asked=tuple((prompt, gap(form) + text) for text in statements), labels=statements)
 
 
@@ -104,7 +103,7 @@ def judge_letter(row: Row, asked: Asked, reply: Reply) -> Verdict:
 def judge_truths(row: Row, asked: Asked, reply: Reply) -> Verdict:
     """`mc2`: the probability of the true statements among all; `mc1`: whether the best one beats all false ones."""
     assert isinstance(asked, Choices)
-    truth = _truth_by_statement(row)
+    truth = truth_by_statement(row)
     probabilities = softmax([each.logprob for each in likelihoods_of(reply)])
     by_statement = dict(zip(asked.labels, probabilities, strict=True))
     best = row.choices[index_of(row)]
@@ -156,7 +155,7 @@ def index_of(row: Row) -> int:
         UserError: the row has a text for an answer, and the task wants an index.
     """
     if not isinstance(row.answer, int):
-        raise UserError(f"row `{row.id}`: `answer` must be the index of a choice")
+        raise bad_row(row, "`answer` must be the index of a choice")
     return row.answer
 
 
@@ -170,8 +169,16 @@ def right_letters(row: Row) -> str:
         return LETTERS[row.answer]
     found = set(re.findall(r"\w", row.answer if isinstance(row.answer, str) else " ".join(row.answer)))
     if not found or not found <= set(LETTERS[: len(row.choices)]):
-        raise UserError(f"row `{row.id}`: `answer` must be letters of its {len(row.choices)} choices")
+        raise bad_row(row, f"`answer` must be letters of its {len(row.choices)} choices")
     return "".join(sorted(found))
+
+
+def one_letter(row: Row) -> str:
+    """The letter of the one right choice. Raises `UserError` if there is none, or several are right."""
+    found = right_letters(row)
+    if len(found) > 1:
+        raise bad_row(row, f"`answer` names {len(found)} choices, and one can be chosen")
+    return found
 
 
 def likelihoods_of(reply: Reply) -> tuple[Likelihood, ...]:
@@ -199,10 +206,11 @@ def _told(shot: Row, form: Format) -> Turn:
     return Turn(question=_plain(shot, form), answer=shot.choices[index_of(shot)])
 
 
-def _truth_by_statement(row: Row) -> dict[str, bool]:
+def truth_by_statement(row: Row) -> dict[str, bool]:
+    """What `meta.mc2` says. Raises `UserError` unless it has true statements, the right choice too, and false ones."""
     truth = row.meta.get("mc2")
-    if not isinstance(truth, dict) or set(truth.values()) != {0, 1}:
-        raise UserError(f"row `{row.id}`: `meta.mc2` must name true statements (1) and false ones (0)")
+    if not isinstance(truth, dict) or sorted({str(value) for value in truth.values()}) != ["0", "1"]:
+        raise bad_row(row, "`meta.mc2` must name true statements (1) and false ones (0)")
     if row.choices[index_of(row)] not in truth:
-        raise UserError(f"row `{row.id}`: the right choice is not in `meta.mc2`")
+        raise bad_row(row, "the right choice is not in `meta.mc2`")
     return {str(text): bool(value) for text, value in truth.items()}

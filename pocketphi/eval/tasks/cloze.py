@@ -12,7 +12,6 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from pocketphi.errors import UserError
 from pocketphi.eval.tasks.choice import (
     Ask,
     as_it_is,
@@ -22,11 +21,12 @@ from pocketphi.eval.tasks.choice import (
     judge_choice,
     judge_letter,
     letters,
+    one_letter,
     written_prompt,
 )
 from pocketphi.eval.tasks.passages import by_context, by_twins
 from pocketphi.eval.tasks.prompt import Format, Prompt, Turn
-from pocketphi.eval.tasks.rows import Row
+from pocketphi.eval.tasks.rows import Row, bad_row
 from pocketphi.eval.tasks.task import Asked, BenchTask, Choices
 
 GAP = "_"
@@ -79,7 +79,7 @@ def _winogrande(row: Row, shots: Sequence[Row], form: Format) -> Asked:
 def _halves(row: Row) -> tuple[str, str]:
     before, gap_found, rest = row.question.partition(GAP)
     if not gap_found or not rest.strip():
-        raise UserError(f"row `{row.id}`: the question must have a gap `{GAP}` and go on behind it")
+        raise bad_row(row, f"the question must have a gap `{GAP}` and go on behind it")
     return before, rest.strip()
 
 
@@ -121,6 +121,7 @@ def _task(
         judge=judge_choice if metric == "acc_norm" else judge_letter,
         chance=chance,
         cluster=cluster,
+        check=one_letter if ask is _commonsense_qa else index_of,
     )
 
 

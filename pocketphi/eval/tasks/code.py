@@ -14,11 +14,11 @@ import re
 import warnings
 from collections.abc import Sequence
 
-from pocketphi.errors import UserError, shown
+from pocketphi.errors import shown
 from pocketphi.eval.sandbox.inside import MODULE
 from pocketphi.eval.sandbox.run import Program, run_program
 from pocketphi.eval.tasks.prompt import Format, Prompt, Turn
-from pocketphi.eval.tasks.rows import Row
+from pocketphi.eval.tasks.rows import Row, bad_row
 from pocketphi.eval.tasks.task import Asked, BenchTask, Reply, Verdict, Written
 
 METRIC = "pass@1"
@@ -64,7 +64,7 @@ def humaneval_program(row: Row, reply: str) -> Program:
     """
     entry, test = _meta(row, "entry_point"), _meta(row, "test")
     if not entry.isidentifier():
-        raise _bad(row, f"`entry_point` is `{shown(entry)}`")
+        raise bad_row(row, f"`entry_point` is `{shown(entry)}`")
     block = _block(reply, row.question)
     whole = block is not None and re.search(rf"^(?:async )?def {entry}\b", block, re.MULTILINE)
     # A whole function takes the place of the head's, and keeps its imports.
@@ -83,11 +83,11 @@ def mbpp_program(row: Row, reply: str) -> Program:
     tests = "\n".join(_tests(row))
     reference, of_setup, of_tests = _parsed(_answer(row)), _parsed(setup), _parsed(tests)
     if reference is None or of_setup is None or of_tests is None:
-        raise _bad(row, "its reference or its tests are no Python")
+        raise bad_row(row, "its reference or its tests are no Python")
     defined = {name for node in reference.body for name in _defines(node)}
     taken = sorted(defined & (_names(of_setup) | _names(of_tests)))
     if not taken:
-        raise _bad(row, "its tests name nothing that its reference defines")
+        raise bad_row(row, "its tests name nothing that its reference defines")
     block = _block(reply)
     code = _until(reply, (_CLOSING,)) if block is None else block
     # Imports are for the code too; a set-up that uses the code can only follow it.
@@ -105,6 +105,15 @@ def judge_mbpp(row: Row, asked: Asked, reply: Reply) -> Verdict:
     """`pass@1`."""
     del asked
     return _judged(row, mbpp_program(row, _unix(str(reply))))
+
+
+def _check_humaneval(row: Row) -> None:
+    humaneval_program(row, "")
+    _answer(row)
+
+
+def _check_mbpp(row: Row) -> None:
+    mbpp_program(row, "")
 
 
 def _judged(row: Row, program: Program) -> Verdict:
@@ -155,20 +164,20 @@ def _with_tests(row: Row, form: Format) -> str:
 def _tests(row: Row) -> list[str]:
     tests = row.meta.get("tests")
     if not isinstance(tests, list) or not tests or not all(isinstance(test, str) for test in tests):
-        raise _bad(row, "`meta.tests` is no list of assertions")
+        raise bad_row(row, "`meta.tests` is no list of assertions")
     return [_unix(test) for test in tests]
 
 
 def _meta(row: Row, key: str) -> str:
     value = row.meta.get(key)
     if not isinstance(value, str):
-        raise _bad(row, f"`meta.{key}` is no text")
+        raise bad_row(row, f"`meta.{key}` is no text")
     return value
 
 
 def _answer(row: Row) -> str:
     if not isinstance(row.answer, str):
-        raise _bad(row, "`answer` is no program")
+        raise bad_row(row, "`answer` is no program")
     return _unix(row.answer)
 
 
@@ -188,10 +197,6 @@ def _unix(text: str) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def _bad(row: Row, what: str) -> UserError:
-    return UserError(f"row `{shown(row.id)}`: {what}", hint="docs/evaluation.md tells the form of the files")
-
-
 CODE: tuple[BenchTask, ...] = (
     BenchTask(
         name="phi3_humaneval",
@@ -202,6 +207,7 @@ CODE: tuple[BenchTask, ...] = (
         shots=0,
         ask=humaneval,
         judge=judge_humaneval,
+        check=_check_humaneval,
         runs_code=True,
         chance=0.0,
     ),
@@ -214,6 +220,7 @@ CODE: tuple[BenchTask, ...] = (
         shots=3,
         ask=mbpp,
         judge=judge_mbpp,
+        check=_check_mbpp,
         runs_code=True,
         chance=0.0,
     ),

@@ -42,8 +42,11 @@ def draw_examples(task: BenchTask, data: Data, *, seed: int) -> Drawn:
     """Choose the worked examples of a task.
 
     Raises:
-        UserError: there are too few, or nothing is left to ask.
+        UserError: a row is none that the task can ask about, there are too few, or nothing is left to ask.
     """
+    if task.check is not None:
+        for row in (*data.test, *data.train):
+            task.check(row)
     if task.shots == 0 or task.worked is not None:
         return _checked(Drawn(task=task, test=data.test), data)
     pools: dict[str, list[Row]] = defaultdict(list)

@@ -9,7 +9,7 @@ is near it and no more.
 import re
 from pathlib import Path
 
-from pocketphi.eval.tasks.choice import judge_letter, letters
+from pocketphi.eval.tasks.choice import judge_letter, letters, one_letter
 from pocketphi.eval.tasks.rows import TEST_PARTS
 from pocketphi.eval.tasks.task import BenchTask
 
@@ -58,6 +58,7 @@ def multilingual_mmlu(folder: Path) -> tuple[BenchTask, ...]:
             shots=5,
             ask=letters(),
             judge=judge_letter,
+            check=one_letter,
             by_subset=True,
             chance=0.25,
         )

@@ -91,5 +91,7 @@ class BenchTask:
     """Judged by running what the model wrote, so only where a sandbox can be built."""
     chance: float | None = None
     """Score of guessing."""
+    check: Callable[[Row], object] | None = None
+    """Raises `UserError` for a row that the task cannot ask about or judge; asked of every row before anything else."""
     rows: Callable[[], tuple[Row, ...]] | None = None
     """Makes the rows, where they are generated and not read."""

@@ -7,12 +7,12 @@ It stops where it would begin the next question, or at the end of the line where
 import re
 from collections.abc import Callable, Iterable, Sequence
 
-from pocketphi.errors import UserError
+from pocketphi.errors import shown
 from pocketphi.eval.tasks.choice import index_of, question_of, shuffled, written_prompt
 from pocketphi.eval.tasks.math_answers import math_answer, same_math
 from pocketphi.eval.tasks.prompt import LETTERS, Format, Turn
 from pocketphi.eval.tasks.replies import number_answer, option_answer, plain_words, short_answer
-from pocketphi.eval.tasks.rows import Row
+from pocketphi.eval.tasks.rows import Row, bad_row
 from pocketphi.eval.tasks.task import Asked, Reply, Verdict, Written
 
 CLOSING = "The answer is"
@@ -64,7 +64,7 @@ def option_after_steps(row: Row, shots: Sequence[Row], form: Format) -> Asked:
 def judge_number(row: Row, asked: Asked, reply: Reply) -> Verdict:
     """`acc`: the number is the right one."""
     del asked
-    expected = number_answer(text_of(row))
+    expected = number_of(row)
     return judged(number_answer(text_in(reply)), [text_of(row)], lambda answer, _: answer == expected)
 
 
@@ -112,8 +112,16 @@ def text_in(reply: Reply) -> str:
 def text_of(row: Row) -> str:
     """The one answer, a text. Raises `UserError` if the row has another kind."""
     if not isinstance(row.answer, str):
-        raise UserError(f"row `{row.id}`: `answer` must be a text")
+        raise bad_row(row, "`answer` must be a text")
     return row.answer
+
+
+def number_of(row: Row) -> str:
+    """The number that a row's answer names, in normal form. Raises `UserError` if there is none."""
+    found = number_answer(text_of(row))
+    if found is None:
+        raise bad_row(row, f"`answer` is `{shown(row.answer)}`, and must be a number")
+    return found
 
 
 def accepted(row: Row) -> tuple[str, ...]:
@@ -125,7 +133,7 @@ def solution_of(row: Row) -> str:
     """The worked solution of an example. Raises `UserError` if it has none."""
     solution = row.meta.get("solution")
     if not isinstance(solution, str):
-        raise UserError(f"row `{row.id}` is a worked example and has no `meta.solution`")
+        raise bad_row(row, "it is a worked example and has no `meta.solution`")
     return solution.strip()
 
 

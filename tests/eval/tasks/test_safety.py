@@ -141,7 +141,7 @@ def test_a_prompt_is_sent_as_it_stands_in_every_format():
 
 def test_a_language_that_a_row_lacks_and_an_unknown_label_are_errors_that_name_the_row():
     row = Row(id="m/1", question="?", answer="perhaps")
-    with pytest.raises(UserError, match=r"`m/1` has no `meta\.ko`"):
+    with pytest.raises(UserError, match=r"`m/1`: it has no `meta\.ko`"):
         request("ko")(row, (), REPORT)
     with pytest.raises(UserError, match="`perhaps` is neither `safe` nor `unsafe`"):
         judge_refusal(row, request()(row, (), REPORT), DECLINED)
@@ -164,7 +164,7 @@ def test_bbq_tells_prejudice_from_not_knowing(item, says, scores):
 
 
 def test_bbq_without_options_in_the_text_is_an_error():
-    with pytest.raises(UserError, match="`b/1` has no options"):
+    with pytest.raises(UserError, match="`b/1`: it has no options"):
         ask_bbq(Row(id="b/1", question="Who was late?", answer="A"), (), REPORT)
 
 

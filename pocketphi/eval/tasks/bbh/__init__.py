@@ -8,7 +8,7 @@ How a reply is read depends on the kind: an option's letter, yes or no, a number
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from pocketphi.errors import UserError, shown
+from pocketphi.errors import shown
 from pocketphi.eval.answers import normalise
 from pocketphi.eval.tasks.bbh.language import LANGUAGE
 from pocketphi.eval.tasks.bbh.logic import LOGIC
@@ -25,7 +25,7 @@ from pocketphi.eval.tasks.replies import (
     word_answer,
     words_answer,
 )
-from pocketphi.eval.tasks.rows import Row
+from pocketphi.eval.tasks.rows import Row, bad_row
 from pocketphi.eval.tasks.task import Asked, Reply, Verdict, Written
 from pocketphi.eval.tasks.written import CLOSING, judged, solution_of, stops, text_in, text_of
 
@@ -57,10 +57,8 @@ def worked(row: Row) -> tuple[Row, ...]:
         UserError: there is no such subset.
     """
     if row.subset not in EXAMPLES:
-        raise UserError(
-            f"row `{row.id}`: `{shown(row.subset)}` is no subset of BIG-Bench Hard",
-            hint=f"they are {', '.join(sorted(EXAMPLES))}",
-        )
+        hint = f"they are {', '.join(sorted(EXAMPLES))}"
+        raise bad_row(row, f"`{shown(row.subset)}` is no subset of BIG-Bench Hard", hint=hint)
     return tuple(
         Row(
             id=f"worked/{row.subset}/{number}",
@@ -79,6 +77,15 @@ def bbh(row: Row, shots: Sequence[Row], form: Format) -> Asked:
         Turn(question=_asked(shot, form), answer=f"{solution_of(shot)} {CLOSING} {text_of(shot)}.") for shot in shots
     ]
     return Written(prompt=written_prompt(_asked(row, form), turns, form), max_tokens=_MAX_TOKENS, stop=stops(form))
+
+
+def check_bbh(row: Row) -> None:
+    """Raises `UserError` if the subset is none, or nobody could give the answer as it stands."""
+    worked(row)
+    reader = _READERS.get(row.subset)
+    if reader is not None and reader(f"{CLOSING} {text_of(row)}.") is None:
+        raise bad_row(row, f"`answer` is `{shown(row.answer)}`, which is none of `{row.subset}`")
+    text_of(row)
 
 
 def judge_bbh(row: Row, asked: Asked, reply: Reply) -> Verdict:
