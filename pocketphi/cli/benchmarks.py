@@ -39,8 +39,10 @@ def eval_(
         int | None, typer.Option(parser=whole(1, 10**9), metavar="N", help="items of each task, at most")
     ] = None,
     shots: Annotated[
-        int | None,
-        typer.Option(parser=whole(0, 100), metavar="N", help="worked examples; default: each task's own number"),
+        str | None,
+        typer.Option(
+            metavar="N", help="worked examples: for all tasks, or as NAME=N,NAME=N; default: each task's own number"
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(parser=whole(0, 2**31 - 1), metavar="N", help="draws worked examples")] = 1,
     chat: Annotated[bool, typer.Option("--chat", help="ask in the model's chat form")] = False,
@@ -56,7 +58,10 @@ def eval_(
         typer.Option(metavar="DIR", help="compare with a finished evaluation, item by item; repeatable"),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", metavar="DIR", help="where results go; default: evals/ and the name")
+        Path | None,
+        typer.Option(
+            "--out", "-o", metavar="DIR", help="where results go; default: evals/ and the name, numbered if need be"
+        ),
     ] = None,
     backend: Annotated[
         Literal["native", "torch"] | None,
@@ -104,7 +109,7 @@ def eval_(
             data=data,
             optional=frozenset(task.name for task in chosen) - set(names),
             limit=limit,
-            shots=shots,
+            shots=_shots(shots, [task.name for task in chosen]),
             seed=seed,
             chat=chat,
             formats=formats,
@@ -112,13 +117,38 @@ def eval_(
             against=tuple(against or ()),
             cache=None if no_cache else answers_path(here.cache_dir / "eval", subject),
         )
-        with one_stage("eval") as progress:
-            found = evaluate(subject, chosen, options, out or Path("evals") / subject.name, progress=progress)
+        place = out or Path("evals") / subject.name
+        try:
+            with one_stage("eval") as progress:
+                found = evaluate(subject, chosen, options, place, numbered=out is None, progress=progress)
+        except KeyboardInterrupt:
+            if not no_cache:
+                notice("what was answered is kept: the same command goes on from there")
+            raise
     for line in table(read_results(found.path)):
         print(line)
     for line in _compared(found.path, against or ()):
         print(line)
     print(found.path / "report.html")
+    if failed := found.summary.get("failed"):
+        raise UserError(
+            f"{len(failed)} of {len(chosen)} tasks failed: {', '.join(failed)}; the table says why",
+            hint="what was answered is kept: the same command goes on from there",
+        )
+
+
+def _shots(given: str | None, tasks: Sequence[str]) -> "int | dict[str, int] | None":
+    """`3`, or `NAME=3,NAME=0`."""
+    if given is None:
+        return None
+    number = whole(0, 100)
+    if "=" not in given:
+        return number(given)
+    pairs = [part.partition("=") for part in given.split(",") if part.strip()]
+    found = {name.strip(): number(value) for name, _, value in pairs}
+    if unknown := [name for name in found if name not in tasks]:
+        raise UsageError(f"`--shots` names `{unknown[0]}`, which is not among the tasks")
+    return found
 
 
 def _chosen(names: Sequence[str], data: Path | None) -> "list[BenchTask | PublishedTask]":

@@ -28,7 +28,7 @@ class Item:
     prompt_digest: str
     """SHA-256 of all that the model was given."""
     question: str
-    """Its own part of the prompt, for people."""
+    """Its own part of the prompt, behind the worked examples."""
     choices: tuple[str, ...]
     expected: str
     answer: str
@@ -69,6 +69,8 @@ class TaskResult:
     form: str
     """Name of the prompt's format; `chat` is added where the chat template was used."""
     chance: float | None
+    prompt: str = ""
+    """All that the model was given for the first item, without a chat template's signs."""
     prompts_digest: str
     """SHA-256 over the prompts of all items, in order."""
     files: Mapping[str, str]

@@ -49,6 +49,17 @@ def test_activations_of_16_bits_are_another_measurement(pocketphi: Call, stored:
     assert answers[0] != answers[1]  # nothing came from the other's cache
 
 
+def test_other_settings_get_a_folder_of_their_own(
+    pocketphi: Call, stored: str, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    command = ("eval", stored, "--data", data, "--tasks", "phi3_boolq,cloze_boolq")
+    pages = [pocketphi(*command, *more)[1].splitlines()[-1] for more in ((), ("--shots", "phi3_boolq=0"), ())]
+    assert pages == [f"evals/tiny{number}/report.html" for number in ("", "-2", "")]
+    shots = [[task.shots for task in read_results(Path(page).parent).tasks.values()] for page in pages[:2]]
+    assert shots == [[2, 0], [0, 0]]
+
+
 def test_list_needs_no_model(pocketphi: Call):
     code, printed, _ = pocketphi("eval", "--list")
     assert code == 0
@@ -66,6 +77,8 @@ def test_list_needs_no_model(pocketphi: Call):
         (("tiny", "--tasks", "phi3_boolq", "--backend", "torch", "--context", "64"), "are the engine's"),
         (("tiny", "--tasks", "phi3_boolq", "--activation-bits", "4"), "--activation-bits"),
         (("tiny", "--tasks", "phi3_boolq", "--limit", "0"), "--limit"),
+        (("tiny", "--tasks", "phi3_boolq", "--shots", "many"), "not a whole number"),
+        (("tiny", "--tasks", "phi3_boolq", "--shots", "cloze_boolq=1"), "`cloze_boolq`, which is not among the tasks"),
         (("tiny", "--tasks", "phi3_boolq", "--against", "nowhere"), "nowhere"),
     ],
 )

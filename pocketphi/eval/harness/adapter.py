@@ -48,7 +48,7 @@ class HarnessModel(LM):  # type: ignore[misc, unused-ignore]
         self, backend: Backend, answers: Answers, *, name: str, done: Done = lambda _done, _total: None
     ) -> None:
         super().__init__()
-        self._backend, self._answers, self._name = backend, answers, name
+        self.backend, self._answers, self._name = backend, answers, name
         self.done = done
 
     def loglikelihood(self, requests: list[Instance]) -> list[tuple[float, bool]]:
@@ -57,7 +57,7 @@ class HarnessModel(LM):  # type: ignore[misc, unused-ignore]
         found = self._answered(
             [["score", _told(pair.context), pair.continuation] for pair in pairs],
             lambda indices: [
-                [result.logprob, result.is_greedy] for result in self._backend.score([pairs[i] for i in indices])
+                [result.logprob, result.is_greedy] for result in self.backend.score([pairs[i] for i in indices])
             ],
         )
         return [(float(logprob), bool(is_greedy)) for logprob, is_greedy in found]
@@ -70,7 +70,7 @@ class HarnessModel(LM):  # type: ignore[misc, unused-ignore]
             scored = self._answered(
                 [["score", part.context, part.continuation] for part in parts],
                 lambda indices, parts=parts: [  # type: ignore[misc]
-                    [result.logprob, result.is_greedy] for result in self._backend.score([parts[i] for i in indices])
+                    [result.logprob, result.is_greedy] for result in self.backend.score([parts[i] for i in indices])
                 ],
             )
             found.append(sum(float(logprob) for logprob, _ in scored))
@@ -81,7 +81,7 @@ class HarnessModel(LM):  # type: ignore[misc, unused-ignore]
         asked = [generate_request(*request.args) for request in requests]
         found = self._answered(
             [["generate", *request.args] for request in requests],
-            lambda indices: [result.text for result in self._backend.generate([asked[i] for i in indices])],
+            lambda indices: [result.text for result in self.backend.generate([asked[i] for i in indices])],
         )
         return [str(text) for text in found]
 
@@ -118,7 +118,7 @@ class HarnessModel(LM):  # type: ignore[misc, unused-ignore]
 
     def _windows(self, text: str) -> list[tuple[str, str]]:
         """(what stands before, part) of a text, parts as large as fit with half a context before them."""
-        context = self._backend.capabilities.max_context
+        context = self.backend.capabilities.max_context
         parts: list[tuple[str, str]] = []
         start = 0
         while start < len(text):
@@ -134,9 +134,9 @@ class HarnessModel(LM):  # type: ignore[misc, unused-ignore]
         return parts
 
     def _fits(self, before: str, part: str) -> bool:
-        length = self._backend.length(ScoreRequest(context=before, continuation=part))
+        length = self.backend.length(ScoreRequest(context=before, continuation=part))
         taken = len((before + part).encode("utf-8", "replace")) + 1 if length is None else length
-        return taken <= self._backend.capabilities.max_context
+        return taken <= self.backend.capabilities.max_context
 
 
 def score_request(context: str, continuation: str) -> ScoreRequest:

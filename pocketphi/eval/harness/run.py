@@ -1,10 +1,11 @@
 """From a model and tasks to an artifact `benchmarks`: `results.json`, every item, and the page.
 
-Everything that can be refused is refused before the model is asked: unknown tasks, missing files, bad rows, prompts
-that do not fit. A task that runs code where no sandbox can be built is left out with a note, the others run.
+Everything that can be refused is refused before the model is asked (`prepare`). A task at which the model then fails,
+or that runs code where no sandbox can be built, is left out with a note; the others run.
 """
 
 import hashlib
+import itertools
 import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,75 +16,29 @@ from typing import Any
 
 from lm_eval.evaluator import evaluate as run_harness
 
-from pocketphi.artifact import Artifact, Progress, no_progress, open_artifact, publish
+from pocketphi.artifact import Artifact, Progress, inputs_digest, is_artifact, no_progress, open_artifact, publish
 from pocketphi.errors import UserError
 from pocketphi.eval.against import write_against
 from pocketphi.eval.contamination import contamination_of, overlap
-from pocketphi.eval.harness.adapter import HarnessModel, generate_request, score_request
+from pocketphi.eval.harness.adapter import HarnessModel
 from pocketphi.eval.harness.answers import open_answers
+from pocketphi.eval.harness.prepare import Options, Prepared, Subject, check_lengths, phrase_all, prepare_tasks
 from pocketphi.eval.harness.published import PublishedTask
-from pocketphi.eval.harness.wrapped import LocalTask, Question, phrase
+from pocketphi.eval.harness.wrapped import LocalTask, Question
 from pocketphi.eval.results import Item, Results, Score, TaskResult, write_items, write_results
-from pocketphi.eval.sandbox.run import why_unavailable
 from pocketphi.eval.scorecard import write_page
 from pocketphi.eval.statistics import score_of
-from pocketphi.eval.tasks.examples import Drawn, draw_examples
-from pocketphi.eval.tasks.prompt import FORMATS, Format
-from pocketphi.eval.tasks.rows import TEST_PARTS, Data, Row, load_data, test_file
+from pocketphi.eval.tasks.prompt import FORMATS
 from pocketphi.eval.tasks.task import BenchTask, Choices, Written
 from pocketphi.eval.training_texts import Read, read_training_texts
 from pocketphi.manifest import file_digest
 from pocketphi.runtime.abi import library_path
-from pocketphi.runtime.backend import Backend
 from pocketphi.version import __version__
 
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Subject:
-    """What is measured."""
-
-    backend: Backend
-    name: str
-    digest: str
-    """SHA-256 of its weights; of the address for an endpoint."""
-    kind: str
-    """`native`, `native-16` (the engine with activations of 16 bits), `torch` or `endpoint`."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Options:
-    """How it is measured."""
-
-    data: Path | None = None
-    """Folder of benchmark files."""
-    limit: int | None = None
-    """Items of each task, at most: those whose digest comes first, the same for every model."""
-    shots: int | None = None
-    """Worked examples instead of each task's own number."""
-    seed: int = 1
-    """Draws worked examples."""
-    chat: bool = False
-    """Ask in the model's chat form."""
-    optional: frozenset[str] = frozenset()
-    """Tasks that are left out, with a note, where there is no file of theirs, or where they are generated and do not
-    fit: those that only a group named."""
-    formats: int = 1
-    """Prompt formats to try; the headline is that of the first, the report's."""
-    corpus: tuple[Path, ...] = ()
-    """What the model was trained on, to look for the items in."""
-    against: tuple[Path, ...] = ()
-    """Finished evaluations to compare with, item by item: on the page and in `against-NAME.json`."""
-    cache: Path | None = None
-    """File of answers; None keeps none."""
-
-
-@dataclass(frozen=True)
-class _Prepared:
-    task: BenchTask
-    data: Data
-    drawn: Drawn
-    rows: tuple[Row, ...]
-    questions: tuple[Question, ...]
+_KIND = "benchmarks"
+_STAGE = "eval"
+_SHOWN = 10_000
+"""Characters of a prompt that are kept to be read, at each end."""
 
 
 @dataclass
@@ -99,60 +54,44 @@ def evaluate(
     options: Options,
     out: Path,
     *,
+    numbered: bool = False,
     progress: Progress = no_progress,
 ) -> Artifact:
     """Measure a model on tasks and publish a `benchmarks`.
 
+    A task at which the backend fails is left out with a note, and `failed` of the summary names it.
+
     Args:
+        numbered: where `out` holds another evaluation, take the first of `out-2`, `out-3`, ... that does not.
         progress: in tasks; its figures name the one that runs and tell the requests done.
 
     Raises:
-        UserError: nothing is left to ask; rows, prompts or settings are refused; or the backend fails, and then what
-            was answered is kept in `options.cache`.
+        UserError: nothing is left to ask; rows, prompts or settings are refused; `out` holds another evaluation; or the
+            backend fails and no task is finished, or `out` is there already. What was answered is kept in
+            `options.cache`.
     """
-    left_out = {task.name: why for task in tasks if (why := _refusal(task, options)) is not None}
-    ready: list[_Prepared | PublishedTask] = []
-    for task in tasks:
-        if task.name in left_out:
-            continue
-        try:
-            ready.append(_prepare(subject, task, options) if isinstance(task, BenchTask) else task)
-        except UserError as error:
-            # Of a group of lengths, those that the model cannot read say nothing about the others.
-            if task.name not in options.optional or not isinstance(task, BenchTask) or task.rows is None:
-                raise
-            left_out[task.name] = error.message
-    if not ready:
-        raise UserError("; ".join(f"`{name}`: {why}" for name, why in left_out.items()) or "there is nothing to ask")
+    ready = prepare_tasks(subject, tasks, options)
     read = Read()
     corpus = read_training_texts(options.corpus, read) if options.corpus else None
     settings = _settings(subject, tasks, options)
     settings["files"] = {
-        name: digest for each in ready if isinstance(each, _Prepared) for name, digest in each.data.files.items()
+        name: digest for each in ready.tasks if isinstance(each, Prepared) for name, digest in each.data.files.items()
     }
+    out = _place(out, inputs_digest(_STAGE, settings, options.seed, ()), numbered=numbered)
     with (
-        publish(out, kind="benchmarks", stage="eval", settings=settings, seed=options.seed) as draft,
+        publish(out, kind=_KIND, stage=_STAGE, settings=settings, seed=options.seed) as draft,
         open_answers(options.cache) as answers,
     ):
         model = HarnessModel(subject.backend, answers, name=subject.digest)
-        found: dict[str, _Found] = {}
-        for number, each in enumerate(ready):
-            name = each.task.name if isinstance(each, _Prepared) else each.name
-
-            def told(done: int, total: int, number: int = number, name: str = name) -> None:
-                progress(number + done / max(1, total), len(ready), {"task": name, "requests": total})
-
-            model.done = told
-            started = time.monotonic()
-            found[name] = (
-                _run_local(subject, each, options, model) if isinstance(each, _Prepared) else _run(each, options, model)
-            )
-            found[name].seconds = time.monotonic() - started
-            write_items(draft.path, name, found[name].items)
-            progress(number + 1, len(ready), {"task": name, **_headline(found[name].result)})
+        found, failed = _run_all(ready.tasks, options, model, progress)
+        if failed and (not found or is_artifact(out)):
+            raise next(iter(failed.values()))
+        for name, each in found.items():
+            write_items(draft.path, name, each.items)
         if corpus is not None:
-            _look_for(ready, found, corpus)
+            _look_for(ready.tasks, found, corpus)
             draft.summary["corpus"] = asdict(read)
+        notes = {**ready.left_out, **{name: f"it failed: {error.message}" for name, error in failed.items()}}
         results = Results(
             model={
                 "name": subject.name,
@@ -164,14 +103,65 @@ def evaluate(
             code={"pocketphi": __version__, "lm_eval": version("lm_eval")},
             settings=settings,
             tasks={name: one.result for name, one in found.items()}
-            | {task.name: _empty(task, left_out[task.name]) for task in tasks if task.name in left_out},
+            | {task.name: _empty(task, notes[task.name]) for task in tasks if task.name in notes},
         )
         write_results(draft.path, results)
         write_against(draft.path, options.against)
         write_page(draft.path, options.against)
         draft.summary.update({name: _headline(each.result) for name, each in found.items()})
+        if failed:
+            draft.summary["failed"] = list(failed)
         draft.measured["seconds_by_task"] = {name: round(each.seconds, 1) for name, each in found.items()}
-    return open_artifact(out, "benchmarks")
+    return open_artifact(out, _KIND)
+
+
+def _place(out: Path, inputs: str, *, numbered: bool) -> Path:
+    """Where to put the results, so that no evaluation takes the place of another one."""
+    if not is_artifact(out) or open_artifact(out, _KIND).inputs == inputs:
+        return out
+    if not numbered:
+        raise UserError(
+            f"`{out}` holds an evaluation with other tasks or settings",
+            hint="give another folder with `--out`, or remove that one",
+        )
+    beside = (out.with_name(f"{out.name}-{number}") for number in itertools.count(2))
+    return next(
+        place
+        for place in beside
+        if not place.exists() or (is_artifact(place) and open_artifact(place, _KIND).inputs == inputs)
+    )
+
+
+def _run_all(
+    tasks: Sequence[Prepared | PublishedTask], options: Options, model: HarnessModel, progress: Progress
+) -> tuple[dict[str, _Found], dict[str, UserError]]:
+    """What each task found, and why others failed. A failure that comes twice in a row is not the task's: then the
+    rest is not asked."""
+    found: dict[str, _Found] = {}
+    failed: dict[str, UserError] = {}
+    last: str | None = None
+    for number, each in enumerate(tasks):
+        name = each.task.name if isinstance(each, Prepared) else each.name
+
+        def told(done: int, total: int, number: int = number, name: str = name) -> None:
+            progress(number + done / max(1, total), len(tasks), {"task": name, "requests": total})
+
+        model.done = told
+        started = time.monotonic()
+        try:
+            found[name] = _run_local(model, each, options) if isinstance(each, Prepared) else _run(each, options, model)
+        except UserError as error:
+            failed[name] = error
+            if error.message == last:
+                rest = [other.task.name if isinstance(other, Prepared) else other.name for other in tasks[number + 1 :]]
+                failed.update(dict.fromkeys(rest, error))
+                break
+            last = error.message
+            continue
+        last = None
+        found[name].seconds = time.monotonic() - started
+        progress(number + 1, len(tasks), {"task": name, **_headline(found[name].result)})
+    return found, failed
 
 
 def _settings(subject: Subject, tasks: Sequence[BenchTask | PublishedTask], options: Options) -> dict[str, Any]:
@@ -183,114 +173,18 @@ def _settings(subject: Subject, tasks: Sequence[BenchTask | PublishedTask], opti
         "tasks": {task.name: task.version for task in tasks},
         "limit": options.limit,
         "seed": options.seed,
-        "shots": options.shots,
+        "shots": dict(options.shots) if isinstance(options.shots, Mapping) else options.shots,
         "chat": options.chat,
         "formats": options.formats,
     }
 
 
-def _refusal(task: BenchTask | PublishedTask, options: Options) -> str | None:
-    """Why a task is left out, if it is."""
-    if isinstance(task, PublishedTask):
-        without = "it runs what a model wrote without a sandbox; phi3_humaneval and phi3_mbpp run it in ours"
-        return without if task.runs_code else None
-    is_optional = task.name in options.optional and task.rows is None
-    if is_optional and options.data is not None and test_file(options.data, task.file) is None:
-        return f"there is no `{task.file}.{TEST_PARTS[0]}.jsonl.gz` in the data folder"
-    if not task.runs_code:
-        return None
-    why = why_unavailable()
-    return None if why is None else f"it runs what the model wrote, and there is no sandbox here: {why}"
-
-
-def _prepare(subject: Subject, task: BenchTask, options: Options) -> _Prepared:
-    if options.shots is not None:
-        task = replace(task, shots=options.shots)
-    if task.rows is not None:
-        data = Data(test=task.rows(), train=(), files={})
-    elif options.data is None:
-        raise UserError(
-            f"`{task.name}` reads local files, and there is no folder of them",
-            hint="give it with `--data FOLDER`; docs/evaluation.md tells the form of the files",
-        )
-    else:
-        data = load_data(options.data, task.file)
-    drawn = draw_examples(task, data, seed=options.seed)
-    rows = drawn.test if options.limit is None else tuple(sorted(drawn.test, key=_order)[: options.limit])
-    questions = _phrased(task, drawn, rows, FORMATS[0], options)
-    _check_lengths(subject, task, drawn, questions, options)
-    return _Prepared(task, data, drawn, rows, questions)
-
-
-def _order(row: Row) -> bytes:
-    return hashlib.sha256(row.id.encode("utf-8", "surrogatepass")).digest()
-
-
-def _phrased(
-    task: BenchTask, drawn: Drawn, rows: Sequence[Row], form: Format, options: Options
-) -> tuple[Question, ...]:
-    chat = options.chat or task.as_turns
-    return tuple(phrase(task, row, drawn.shots(row), form, chat=chat) for row in rows)
-
-
-def _check_lengths(
-    subject: Subject, task: BenchTask, drawn: Drawn, questions: Sequence[Question], options: Options
-) -> None:
-    """Nothing is cut: a prompt that does not fit stops the run, and says how many examples do."""
-    context = subject.backend.capabilities.max_context
-    taken = {question.row.id: _tokens(subject.backend, question, context) for question in questions}
-    over = [question.row for question in questions if taken[question.row.id] > context]
-    if not over:
-        return
-    fits = next(
-        (
-            shots
-            for shots in range(task.shots - 1, -1, -1)
-            if all(
-                _tokens(
-                    subject.backend,
-                    phrase(task, row, drawn.shots(row)[:shots], FORMATS[0], chat=options.chat or task.as_turns),
-                    context,
-                )
-                <= context
-                for row in over
-            )
-        ),
-        None,
-    )
-    hint = f"`--shots {fits}` fits" if fits is not None else "not even the bare questions fit"
-    raise UserError(
-        f"`{task.name}`: {len(over):,} of {len(questions):,} prompts with {task.shots} examples do not fit in "
-        f"a context of {context:,} tokens; the longest takes {max(taken.values()):,}",
-        hint=f"{hint}; or take a larger `--context`",
-    )
-
-
-def _tokens(backend: Backend, question: Question, context: int) -> int:
-    """Tokens that the longest request of a question takes, or an upper bound that is within the context."""
-    longest = 0
-    for prompt, rest in question.prompts:
-        is_scored = isinstance(rest, str)
-        # A token stands for a byte at least; templates and BOS add a few.
-        bound = len(prompt.encode("utf-8", "replace")) + 64
-        bound += len(rest.encode("utf-8", "replace")) if is_scored else int(rest["max_gen_toks"])
-        if bound > context:
-            request = score_request(prompt, rest) if is_scored else generate_request(prompt, rest)
-            length = backend.length(request)
-            if length is not None:
-                bound = length + (0 if is_scored else int(rest["max_gen_toks"]))
-            else:
-                bound = 0  # an endpoint that does not tell refuses by itself
-        longest = max(longest, bound)
-    return longest
-
-
-def _run_local(subject: Subject, prepared: _Prepared, options: Options, model: HarnessModel) -> _Found:
+def _run_local(model: HarnessModel, prepared: Prepared, options: Options) -> _Found:
     task = prepared.task
     headlines: dict[str, float] = {}
     for form in FORMATS[1 : options.formats]:
-        questions = _phrased(task, prepared.drawn, prepared.rows, form, options)
-        _check_lengths(subject, task, prepared.drawn, questions, options)
+        questions = phrase_all(task, prepared.drawn, prepared.rows, form, options)
+        check_lengths(model.backend, task, prepared.drawn, questions, options)
         items = _asked(task, questions, model)
         headlines[form.name] = _scores(items)[task.metric].value
     items = _asked(task, prepared.questions, model)
@@ -306,6 +200,7 @@ def _run_local(subject: Subject, prepared: _Prepared, options: Options, model: H
         shots=task.shots,
         form=FORMATS[0].name + (", chat" if options.chat or task.as_turns else ""),
         chance=task.chance,
+        prompt=_shortened(prepared.questions[0].prompt.text()),
         prompts_digest=hashlib.sha256("".join(item.prompt_digest for item in items).encode()).hexdigest(),
         files=prepared.data.files,
         scores=scores,
@@ -315,6 +210,12 @@ def _run_local(subject: Subject, prepared: _Prepared, options: Options, model: H
         formats=headlines,
     )
     return _Found(result, items)
+
+
+def _shortened(prompt: str) -> str:
+    """Without the middle of a very long one."""
+    left = len(prompt) - 2 * _SHOWN
+    return prompt if left <= 0 else f"{prompt[:_SHOWN]}\n[... {left:,} characters ...]\n{prompt[-_SHOWN:]}"
 
 
 def _asked(task: BenchTask, questions: Sequence[Question], model: HarnessModel) -> list[Item]:
@@ -329,9 +230,9 @@ def _asked(task: BenchTask, questions: Sequence[Question], model: HarnessModel) 
     return [items[question.row.id] for question in questions]
 
 
-def _look_for(ready: Sequence[_Prepared | PublishedTask], found: Mapping[str, _Found], corpus: Iterable[str]) -> None:
+def _look_for(ready: Sequence[Prepared | PublishedTask], found: Mapping[str, _Found], corpus: Iterable[str]) -> None:
     """Add what the corpus holds of each task's items."""
-    rows = {each.task.name: each.rows for each in ready if isinstance(each, _Prepared)}
+    rows = {each.task.name: each.rows for each in ready if isinstance(each, Prepared)}
     for name, seen in overlap(rows, corpus).items():
         result = found[name].result
         told = contamination_of(seen, found[name].items, result.metric)
@@ -339,7 +240,7 @@ def _look_for(ready: Sequence[_Prepared | PublishedTask], found: Mapping[str, _F
 
 
 def _run(task: PublishedTask, options: Options, model: HarnessModel) -> _Found:
-    found, items = task.run(model, limit=options.limit, shots=options.shots, chat=options.chat)
+    found, items = task.run(model, limit=options.limit, shots=options.shots_of(task.name), chat=options.chat)
     return _Found(found, items)
 
 

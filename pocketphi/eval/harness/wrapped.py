@@ -31,6 +31,11 @@ class Question:
     """What the harness passes on: (context, continuation), or (context, settings)."""
 
     @property
+    def prompt(self) -> Prompt:
+        """That of the first choice, where there are several."""
+        return self.asked.asked[0][0] if isinstance(self.asked, Choices) else self.asked.prompt
+
+    @property
     def digest(self) -> str:
         """SHA-256 of all that the model is given."""
         return key_of(self.prompts)
@@ -131,13 +136,12 @@ class LocalTask(Task):  # type: ignore[misc, unused-ignore]
 def item_of(task: BenchTask, question: Question, reply: Reply, verdict: Verdict) -> Item:
     """What is kept of one question."""
     row, asked = question.row, question.asked
-    prompt = asked.asked[0][0] if isinstance(asked, Choices) else asked.prompt
     return Item(
         id=row.id,
         subset=row.subset,
         cluster=row.id if task.cluster is None else task.cluster(row),
         prompt_digest=question.digest,
-        question=prompt.question,
+        question=question.prompt.asked,
         choices=row.choices or (asked.labels if isinstance(asked, Choices) else ()),
         expected=verdict.expected,
         answer=verdict.answer,

@@ -69,7 +69,7 @@ class Prompt:
         """For a model that goes on with a text. It ends with the cue, so an answer starts with a space."""
         parts = [self.instruction] if self.instruction else []
         parts += [self._told(shot) for shot in self.shots]
-        return self.example.join([*parts, self._asked(self.question)])
+        return self.example.join([*parts, self.asked])
 
     def messages(self) -> tuple[Message, ...]:
         """For a model that answers in turns; the last one is the assistant's, begun with the cue if there is one."""
@@ -88,8 +88,10 @@ class Prompt:
             return f"{shot.question}{self.line}{_behind(self.cue, shot.answer)}"
         return f"{shot.question} {shot.answer}".rstrip(" ")
 
-    def _asked(self, question: str) -> str:
-        return f"{question}{self.line}{self.cue}" if self.cue else question
+    @property
+    def asked(self) -> str:
+        """The question's own part: what stands behind the worked examples."""
+        return f"{self.question}{self.line}{self.cue}" if self.cue else self.question
 
 
 def options(question: str, choices: Sequence[str], form: Format) -> str:

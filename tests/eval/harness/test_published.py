@@ -9,8 +9,9 @@ from lm_eval.tasks import TaskManager
 from pocketphi.errors import UserError
 from pocketphi.eval.harness import published
 from pocketphi.eval.harness.adapter import score_request
+from pocketphi.eval.harness.prepare import Options, Subject
 from pocketphi.eval.harness.published import find_published
-from pocketphi.eval.harness.run import Options, Subject, evaluate
+from pocketphi.eval.harness.run import evaluate
 from pocketphi.eval.results import read_items, read_results
 from pocketphi.runtime.model import Model
 from pocketphi.runtime.native_backend import NativeBackend

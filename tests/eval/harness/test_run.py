@@ -11,8 +11,11 @@ import pytest
 from eval.harness.test_adapter import Counting
 from pocketphi.artifact import Artifact, open_artifact
 from pocketphi.errors import UserError
+from pocketphi.eval.harness import prepare
 from pocketphi.eval.harness import run as runner
-from pocketphi.eval.harness.run import Options, Subject, evaluate
+from pocketphi.eval.harness.adapter import score_request
+from pocketphi.eval.harness.prepare import Options, Subject
+from pocketphi.eval.harness.run import evaluate
 from pocketphi.eval.results import RESULTS, read_items, read_results
 from pocketphi.eval.tasks.choice import judge_choice, letters
 from pocketphi.eval.tasks.prompt import Format, Prompt
@@ -107,7 +110,7 @@ def test_items_agree_with_the_backend_asked_by_hand(subject: Subject, data: Path
         number = item.id.split("/")[1]
         prompt = f"Question: what is in tin {number}?\nOptions:\nA. the thing\nB. another thing {number}\nAnswer:"
         for letter, logprob in zip("AB", item.logprobs, strict=True):
-            (expected,) = subject.backend.score([runner.score_request(prompt, f" {letter}")])
+            (expected,) = subject.backend.score([score_request(prompt, f" {letter}")])
             assert expected.logprob == logprob
 
 
@@ -122,16 +125,60 @@ def test_two_runs_give_the_same_bytes(subject: Subject, data: Path, tmp_path: Pa
     assert len(read_results(first.path).tasks["tins"].formats) == 3
 
 
-@pytest.mark.parametrize("after", [1, 60])
+@pytest.mark.parametrize("after", [0, 1])
 def test_a_run_that_was_cut_goes_on_and_gives_the_same_bytes(subject: Subject, data: Path, tmp_path: Path, after: int):
     options = Options(data=data, cache=tmp_path / "answers.sqlite")
     whole = evaluate(subject, [TINS, WORDS], Options(data=data), tmp_path / "whole")
     failing = Counting(subject.backend, fail_after=after)
     out = tmp_path / "out"
-    with pytest.raises(UserError, match="the line is dead"):
-        evaluate(replaced(subject, failing), [TINS, WORDS], options, out)
-    assert not out.exists()
+    if after == 0:
+        with pytest.raises(UserError, match="the line is dead"):
+            evaluate(replaced(subject, failing), [TINS, WORDS], options, out)
+        assert not out.exists()
+    else:
+        part = evaluate(replaced(subject, failing), [TINS, WORDS], options, out)
+        assert part.summary["failed"] == ["words"]
+        found = read_results(part.path).tasks
+        assert found["tins"] == read_results(whole.path).tasks["tins"]
+        assert "the line is dead" in found["words"].note
     assert files_of(evaluate(subject, [TINS, WORDS], options, out)) == files_of(whole)
+    # A failure never takes the place of what is finished.
+    dead = replaced(subject, Counting(subject.backend, fail_after=0))
+    with pytest.raises(UserError, match="the line is dead"):
+        evaluate(dead, [TINS, WORDS], Options(data=data), out)
+    assert files_of(open_artifact(out, "benchmarks")) == files_of(whole)
+
+
+def test_a_failure_that_comes_twice_ends_the_asking(subject: Subject, data: Path, tmp_path: Path):
+    dead = Counting(subject.backend, fail_after=60)
+    tasks = [TINS, WORDS, *(replace(WORDS, name=f"words_{i}") for i in range(3))]
+    found = evaluate(replaced(subject, dead), tasks, Options(data=data), tmp_path / "out")
+    assert found.summary["failed"] == ["words", "words_0", "words_1", "words_2"]
+    assert sum("dead" in task.note for task in read_results(found.path).tasks.values()) == 4
+
+
+def test_no_evaluation_takes_the_place_of_another(subject: Subject, data: Path, tmp_path: Path):
+    first = evaluate(subject, [TINS], Options(data=data, limit=3), tmp_path / "out")
+    before = files_of(first)
+    with pytest.raises(UserError, match="other tasks or settings"):
+        evaluate(subject, [TINS], Options(data=data, limit=4), tmp_path / "out")
+    for _ in range(2):  # again finds its own place again
+        other = evaluate(subject, [TINS], Options(data=data, limit=4), tmp_path / "out", numbered=True)
+        assert other.path == tmp_path / "out-2"
+    third = evaluate(subject, [WORDS], Options(data=data), tmp_path / "out", numbered=True)
+    assert third.path == tmp_path / "out-3"
+    assert evaluate(subject, [TINS], Options(data=data, limit=3), tmp_path / "out", numbered=True).path == first.path
+    assert files_of(open_artifact(first.path, "benchmarks")) == before
+
+
+def test_a_prompt_can_be_read_back(subject: Subject, data: Path, tmp_path: Path):
+    found = evaluate(subject, [TINS, WORDS], Options(data=data), tmp_path / "out")
+    for task in (TINS, WORDS):
+        item = next(read_items(found.path, task.name))
+        prompt = read_results(found.path).tasks[task.name].prompt
+        assert item.question.endswith("\nAnswer:")
+        assert prompt.endswith(item.question)
+        assert prompt.count("Answer:") == task.shots + 1
 
 
 def test_answers_are_kept_by_all_that_may_change_one(subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -172,9 +219,13 @@ def test_prompts_that_do_not_fit_say_how_many_examples_do(open_tiny: Callable[..
     with pytest.raises(UserError, match=r"with 5 examples do not fit in a context of 200") as raised:
         evaluate(subject, [replace(TINS, shots=5)], Options(data=data), tmp_path / "out")
     assert raised.value.hint is not None
-    fits = int(raised.value.hint.split("`--shots ")[1].split("`")[0])
+    fits = int(raised.value.hint.split("`--shots tins=")[1].split("`")[0])
     assert 0 <= fits < 5
-    evaluate(subject, [TINS], Options(data=data, shots=fits), tmp_path / "out")
+    evaluate(subject, [TINS], Options(data=data, shots={"tins": fits}), tmp_path / "out")
+    both = [replace(TINS, shots=5), replace(TINS, name="tons", shots=4)]
+    with pytest.raises(UserError, match="2 tasks cannot be asked") as raised:
+        evaluate(subject, both, Options(data=data), tmp_path / "both")
+    assert f"`--shots tins={fits},tons={fits}`" in str(raised.value.hint)
     with pytest.raises(UserError, match="do not fit"):
         evaluate(subject, [TINS], Options(data=data, shots=fits + 1), tmp_path / "more")
     assert not (tmp_path / "more").exists()
@@ -205,7 +256,7 @@ def test_chat_asks_in_turns(subject: Subject, data: Path, tmp_path: Path):
 def test_what_cannot_run_is_left_out_with_its_reason(
     subject: Subject, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(runner, "why_unavailable", lambda: "no namespaces")
+    monkeypatch.setattr(prepare, "why_unavailable", lambda: "no namespaces")
     code = replace(WORDS, name="code", runs_code=True)
     found = evaluate(subject, [TINS, code], Options(data=data, limit=3), tmp_path / "out")
     assert "no namespaces" in read_results(found.path).tasks["code"].note

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from eval.tasks.golden import OURS, SAMPLES, sampled
-from pocketphi.eval.harness.run import Options, Subject, evaluate
+from pocketphi.eval.harness.prepare import Options, Subject
+from pocketphi.eval.harness.run import evaluate
 from pocketphi.eval.results import read_items, read_results
 from pocketphi.eval.tasks.task import BenchTask
 from pocketphi.runtime.backend import Capabilities, GenerateRequest, GenerateResult, ScoreRequest, ScoreResult
