@@ -26,6 +26,21 @@ class UsageError(UserError):
     """What was typed means nothing, a model's name for instance: wrong usage, as an unknown option is."""
 
 
+_EXTRAS = {
+    **dict.fromkeys(("torch", "safetensors", "pydantic"), "train"),
+    **dict.fromkeys(("daft", "fastwarc", "py3langid", "pyarrow", "resiliparse", "trafilatura"), "data"),
+    "lm_eval": "eval",
+}
+
+
+def missing_library(error: Exception) -> UserError | None:
+    """What to install, if a library of one of our extras is not there."""
+    name = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
+    if name not in _EXTRAS:
+        return None
+    return UserError(f"this needs `{name}`, which is not installed", hint=f"pip install 'pocketphi[{_EXTRAS[name]}]'")
+
+
 def shown(value: object, longest: int = 80) -> str:
     """A value from a file or a stranger as it may stand in a message: one line, printable, short."""
     try:

@@ -20,7 +20,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from pocketphi.errors import UserError
+from pocketphi.errors import UserError, missing_library
 
 Send = Callable[[Any], None]
 """Takes a JSON value to the caller."""
@@ -137,6 +137,9 @@ def _serve() -> None:
         except MemoryError:
             say({"error": "out of memory", "hint": "close other programs, and run the same command again"})
         except Exception as error:  # noqa: BLE001 - the caller raises it again
+            if (known := missing_library(error)) is not None:
+                say({"error": known.message, "hint": known.hint})
+                return
             trace = traceback.format_exc()
             print(trace, file=sys.stderr)
             say({"bug": f"{type(error).__name__}: {error}", "traceback": trace})

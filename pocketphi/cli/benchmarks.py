@@ -14,7 +14,7 @@ from pocketphi.errors import UsageError, UserError
 if TYPE_CHECKING:
     from pocketphi.eval.harness.prepare import Subject
     from pocketphi.eval.harness.published import PublishedTask
-    from pocketphi.eval.results import Results
+    from pocketphi.eval.results import Results, TaskResult
     from pocketphi.eval.tasks.task import BenchTask
 
 _ADDRESS = ("http://", "https://")
@@ -179,6 +179,8 @@ def _print_tasks() -> None:
     grouped = {name: [task.name for task in members] for name, members in GROUPS.items()}
     alone = [name for name in TASKS if not any(name in members for members in grouped.values())]
     for name, members in {**grouped, "others": alone}.items():
+        if not members:
+            continue
         print(f"{name}: {', '.join(members)}")
 
 
@@ -262,6 +264,25 @@ def table(results: "Results") -> list[str]:
         left = [cell.ljust(width) for cell, width in zip(row[:2], widths[:2], strict=True)]
         right = [cell.rjust(width) for cell, width in zip(row[2:], widths[2:], strict=True)]
         lines.append("  ".join([*left, *right]))
+        if row[0] in results.tasks:
+            lines += [f"  {line}" for line in _more(results.tasks[row[0]])]
+    return lines
+
+
+def _more(task: "TaskResult") -> list[str]:
+    """What else was measured: other scores, other formats, what the corpus holds."""
+    lines = [
+        f"{name}: {100 * score.value:.1f} ± {100 * score.standard_error:.1f}"
+        for name, score in task.scores.items()
+        if name != task.metric
+    ]
+    if task.formats:
+        low, high = min(task.formats.values()), max(task.formats.values())
+        lines.append(f"{len(task.formats)} formats: {100 * low:.1f} to {100 * high:.1f}")
+    lines += [
+        f"in the corpus ({rule}): {seen['dirty_count']:,} of {seen['count']:,}"
+        for rule, seen in task.contamination.items()
+    ]
     return lines
 
 

@@ -19,7 +19,7 @@ from typing import TextIO
 import typer
 
 from pocketphi.cli import INTERRUPTED
-from pocketphi.errors import UsageError, UserError, reason_of
+from pocketphi.errors import UsageError, UserError, missing_library, reason_of
 from pocketphi.serve.text import printable
 
 _QUOTED = re.compile(r"'([^']*)'")
@@ -68,6 +68,7 @@ def run(command: Callable[[], int | None], *, shows_traceback: bool) -> int:
 
 def _explain(error: Exception) -> tuple[int, str, str | None]:
     """Exit code, message and hint for what went wrong."""
+    error = missing_library(error) or error
     if isinstance(error, UserError):
         return 2 if isinstance(error, UsageError) else 1, error.message, error.hint
     if isinstance(error, typer.TyperException):

@@ -2,11 +2,15 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from eval.made_results import made_item, made_results
+from pocketphi.cli.benchmarks import table
+from pocketphi.cli.report import run
 from pocketphi.eval.results import read_results
 from pocketphi.eval.tasks.catalogue import GROUPS, TASKS
 
@@ -58,6 +62,31 @@ def test_other_settings_get_a_folder_of_their_own(
     assert pages == [f"evals/tiny{number}/report.html" for number in ("", "-2", "")]
     shots = [[task.shots for task in read_results(Path(page).parent).tasks.values()] for page in pages[:2]]
     assert shots == [[2, 0], [0, 0]]
+
+
+def test_the_table_tells_what_else_was_measured():
+    items = [made_item(f"i{n}", acc=float(n % 2)) for n in range(10)]
+    items = [replace(item, scores={**item.scores, "f1": 0.25}) for item in items]
+    results = made_results({"one": items})
+    seen = {"count": 10, "dirty_count": 3}
+    task = replace(results.tasks["one"], formats={"report": 0.5, "bare": 0.3}, contamination={"8 words": seen})
+    lines = table(replace(results, tasks={"one": task}))
+    assert [line.strip() for line in lines[2:]] == [
+        "f1: 25.0 ± 0.0",
+        "2 formats: 30.0 to 50.0",
+        "in the corpus (8 words): 3 of 10",
+    ]
+
+
+@pytest.mark.parametrize(("library", "extra"), [("torch", "train"), ("daft", "data"), ("lm_eval", "eval")])
+def test_a_library_that_is_not_there_is_named(capsys: pytest.CaptureFixture[str], library: str, extra: str):
+    def command() -> None:
+        raise ModuleNotFoundError(f"No module named '{library}'", name=f"{library}.part")
+
+    assert run(command, shows_traceback=False) == 1
+    err = capsys.readouterr().err
+    assert f"this needs `{library}`" in err
+    assert f"pocketphi[{extra}]" in err
 
 
 def test_list_needs_no_model(pocketphi: Call):

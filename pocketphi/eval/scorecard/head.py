@@ -52,8 +52,9 @@ def _cards(run: Run) -> Child:
     if gains:
         above = sum(gain > 0 for gain, _, _ in gains)
         cards.append(("clearly better than guessing", f"{above} of {len(gains)}", "tasks, by the interval"))
-        _, title, value = max(gains)
-        cards.append(("most above guessing", f"{100 * value:.1f}{NBSP}%", title))
+        gain, title, value = max(gains)
+        if gain > 0:
+            cards.append(("most above guessing", f"{100 * value:.1f}{NBSP}%", title))
     made = binned([item for items in run.items.values() for item in items])
     if made is not None:
         cards.append(("calibration error", percent(made.error), f"over {made.count:,} choices"))

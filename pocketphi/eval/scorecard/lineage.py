@@ -28,6 +28,11 @@ def lineage_section(run: Run) -> Section:
     files = {file: digest for task in run.tasks.values() for file, digest in task.files.items()}
     listed: list[list[Child]] = [[tag("code", file), _digest(digest)] for file, digest in sorted(files.items())]
     heads = ["task", "title", "version", "shots", "form", "SHA-256 of all prompts"]
+    asked = [
+        folded(title_of(name, task), tag("pre", clipped(task.prompt, 25_000)))
+        for name, task in run.tasks.items()
+        if task.prompt
+    ]
     return Section(
         anchor="lineage",
         title="Where it comes from",
@@ -38,6 +43,7 @@ def lineage_section(run: Run) -> Section:
             ),
             table(["key", "value"], rows, "Model, code and settings") if rows else None,
             folded("Prompts, by task", table(heads, prompts, "Prompts by task", (2, 3))) if prompts else None,
+            folded("What the first question of each task looked like, whole", *asked) if asked else None,
             folded("Data files", table(["file", "SHA-256"], listed, "Data files")) if listed else None,
         ],
     )
