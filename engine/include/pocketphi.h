@@ -28,7 +28,7 @@ extern "C" {
 #endif
 
 /* Bumped whenever a struct or a function below changes. */
-#define PP_ABI_VERSION 2u
+#define PP_ABI_VERSION 3u
 
 typedef enum {
   PP_OK = 0,
@@ -131,7 +131,9 @@ typedef struct {
   uint32_t num_tokens;   /* >= 1 */
   uint32_t logits_positions; /* pp_positions */
   uint32_t hidden_positions; /* pp_positions */
-  uint32_t reserved;
+  /* The sequence counts as at least this long when LongRoPE's tables are chosen, so a prompt read in
+   * several steps gets the keys that one step would give it; 0 = its length after this step. */
+  uint32_t expected_length;
   float* logits; /* (1 or num_tokens, vocab_size), or null when NONE */
   float* hidden; /* (1 or num_tokens, hidden_size) after the final norm, or null when NONE */
 } pp_item;

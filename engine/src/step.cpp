@@ -33,10 +33,10 @@ pp_status check_item(const pp_engine& engine, size_t i, const pp_item& item) {
   }
   if (item.session->is_stepping) return fail(PP_INVALID, "item %zu: its session is in this step already", i);
   if (item.tokens == nullptr || item.num_tokens == 0) return fail(PP_INVALID, "item %zu: it has no tokens", i);
-  if (item.reserved != 0) return fail(PP_INVALID, "item %zu: `reserved` is not 0", i);
   const uint64_t length = uint64_t(item.session->tokens.size()) + item.num_tokens;
-  if (length > config.max_position_embeddings) {
-    return fail(PP_INVALID, "item %zu: %" PRIu64 " tokens, the model takes %" PRIu32, i, length,
+  const uint64_t longest = length > item.expected_length ? length : item.expected_length;
+  if (longest > config.max_position_embeddings) {
+    return fail(PP_INVALID, "item %zu: %" PRIu64 " tokens, the model takes %" PRIu32, i, longest,
                 config.max_position_embeddings);
   }
   for (uint32_t t = 0; t < item.num_tokens; ++t) {
@@ -61,7 +61,7 @@ pp_status plan_items(pp_engine& engine, const pp_item* items, size_t num_items) 
     session.is_stepping = true;
     const uint64_t old_length = session.tokens.size();
     const uint64_t length = old_length + items[i].num_tokens;
-    const bool is_long = engine.model->is_long(length);
+    const bool is_long = engine.model->is_long(length > items[i].expected_length ? length : items[i].expected_length);
     engine.plans.push({&items[i], old_length, length, session.is_long == is_long ? session.num_cached : 0, is_long});
     if (!session.tokens.reserve(size_t(length)) || !session.pages.reserve(size_t(end_page(length)))) {
       status = fail(PP_MEMORY, "no memory for the tokens of item %zu", i);

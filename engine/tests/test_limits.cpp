@@ -157,7 +157,7 @@ void every_wrong_item_is_refused() {
       [](pp_item& i) { i.hidden_positions = PP_LAST; },
       [](pp_item& i) { i.logits_positions = 3; },
       [](pp_item& i) { i.hidden_positions = 99; },
-      [](pp_item& i) { i.reserved = 1; },
+      [](pp_item& i) { i.expected_length = 1025; },
   };
   for (const auto& mistake : kMistakes) {
     pp_item item = good;

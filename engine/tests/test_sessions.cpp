@@ -152,6 +152,25 @@ void the_border_is_crossed_both_ways() {
              slice(world.expect(slice(tokens, 0, 150)), world.weights.config().vocab_size, 50, 150)));
 }
 
+// A prompt that ends beyond the border, read in pieces that know it: no key is computed twice.
+void an_expected_length_chooses_the_table() {
+  World world(longrope_shape(), {.batch = 32});
+  const Tokens tokens = world.tokens(130, 1);
+  Session session(world.engine);
+  uint64_t computed = 0;
+  const auto count = [](void* total, uint64_t, uint64_t all) { *static_cast<uint64_t*>(total) = all; };
+  Logits logits(world.weights.config().vocab_size);
+  for (size_t begin = 0; begin < 130; begin += 26) {
+    pp_item item = session.item(&tokens[begin], 26, PP_LAST, logits.data());
+    item.expected_length = 130;
+    CHECK(pp_step(world.engine.get(), &item, 1, nullptr, count, &computed) == PP_OK);
+    CHECK(computed == 26);
+  }
+  CHECK(same(logits, world.expect_last(tokens)));
+  session.rewind(40);
+  CHECK(same(session.step({tokens[40]}), world.expect_last(slice(tokens, 0, 41))));
+}
+
 void a_broken_off_recomputation_is_never_wrong() {
   World world(longrope_shape(), {.batch = 16});
   const Tokens tokens = world.tokens(130, 1);
@@ -235,6 +254,7 @@ void test_sessions() {
   rewinding_forgets();
   cancelling_changes_nothing();
   the_border_is_crossed_both_ways();
+  an_expected_length_chooses_the_table();
   a_broken_off_recomputation_is_never_wrong();
   both_sides_meet_in_one_step();
   the_window_hides_what_is_behind();

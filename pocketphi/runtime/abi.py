@@ -16,7 +16,7 @@ from typing import Any
 
 from pocketphi.errors import UserError
 
-ABI_VERSION = 2
+ABI_VERSION = 3
 
 
 class Status(IntEnum):
@@ -105,7 +105,7 @@ class Item(ctypes.Structure):
         ("num_tokens", c_uint32),
         ("logits_positions", c_uint32),
         ("hidden_positions", c_uint32),
-        ("reserved", c_uint32),
+        ("expected_length", c_uint32),
         ("logits", c_void_p),
         ("hidden", c_void_p),
     ]

@@ -98,6 +98,9 @@ class StepItem:
     tokens: Sequence[int] | NDArray[np.int32]
     logits: Positions = Positions.LAST
     hidden: Positions = Positions.NONE
+    expected_length: int = 0
+    """The sequence counts as at least this long when LongRoPE's tables are chosen: give the length of a whole prompt
+    that is read in several steps."""
 
 
 @dataclass(frozen=True)
@@ -234,6 +237,7 @@ class NativeEngine:
                 kept.append(tokens)
                 slot.session = item.session.pointer(self)
                 slot.tokens, slot.num_tokens = tokens.buffer_info()
+                slot.expected_length = item.expected_length
                 logits = hidden = None
                 if item.logits:
                     rows = 1 if item.logits == Positions.LAST else len(tokens)
