@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-from pocketphi.architecture import DecoderConfig
 from pocketphi.runtime.abi import Positions
 from pocketphi.runtime.native import NativeEngine, NativeSession
+from pocketphi.runtime.pages import Pages
 
 MIN_SHARED_TOKENS = 16
 """Fewer tokens than these cost less in the step of the sequence itself than in a step of their own."""
@@ -47,9 +47,8 @@ class Prefixes:
     """
 
     def __init__(self, engine: NativeEngine, sequences: Sequence[tuple[int, ...]], longest: Sequence[int]) -> None:
-        self._border = longrope_border(engine.model.config)
+        self.pages = Pages(engine)
         self._engine = engine
-        self._page_positions, self._page_bytes = engine.page_positions, engine.page_bytes
         self._order = sorted(range(len(sequences)), key=sequences.__getitem__)
         self._sequences = [sequences[index] for index in self._order]
         self._longest = [longest[index] for index in self._order]
@@ -69,15 +68,15 @@ class Prefixes:
             links = self._links()
             needed, start = 0, self._chain[-1].length if self._chain else 0
             for link in links:
-                needed += self.own_pages(start, link)
+                needed += self._own_pages(start, link)
                 start = link
-            pages = self.own_pages(start, longest)
-            if needed + pages > self.free_pages - sum(map(self._owed_pages, (*flying, *taken))):
+            pages = self._own_pages(start, longest)
+            if needed + pages > self.pages.free - sum(map(self._owed_pages, (*flying, *taken))):
                 if taken or flying:
                     break
                 while self._chain:
                     self.close(self._chain.pop())
-                links, pages = [], self.own_pages(0, longest)
+                links, pages = [], self._own_pages(0, longest)
             for link in links:
                 self._extend(sequence[:link])
             session = self._fork(self._chain[-1] if self._chain else None)
@@ -95,23 +94,6 @@ class Prefixes:
         self._open.discard(session)
         session.close()
 
-    @property
-    def free_pages(self) -> int:
-        """Pages that are not in use now."""
-        return (self._engine.page_budget_bytes - self._engine.pages_in_use_bytes) // self._page_bytes
-
-    def pages(self, length: int) -> int:
-        """Pages that so many tokens take."""
-        return -(-length // self._page_positions)
-
-    def own_pages(self, start: int, length: int) -> int:
-        """Pages that a fork at `start` owns once it has `length` tokens: full ones stay shared.
-
-        Beyond LongRoPE's border keys turn otherwise, so nothing before it can be shared.
-        """
-        shared = 0 if start <= self._border < length else start // self._page_positions
-        return self.pages(length) - shared
-
     def _links(self) -> list[int]:
         """Lengths to which the chain must grow before the next sequence: where later ones part from it."""
         sequence = self._sequences[self._next]
@@ -120,7 +102,7 @@ class Prefixes:
         shared, partings = len(sequence) - 1, []
         for place in range(self._next, len(self._common)):
             shared = min(shared, self._common[place])
-            if shared < read + MIN_SHARED_TOKENS or shared <= self._border < len(sequence):
+            if shared < read + MIN_SHARED_TOKENS or shared <= self.pages.border < len(sequence):
                 break
             partings.append(shared)
         links: list[int] = []
@@ -136,11 +118,12 @@ class Prefixes:
         session.step(prefix[session.length :], logits=Positions.NONE)
         self._chain.append(session)
 
+    def _own_pages(self, start: int, length: int) -> int:
+        return self.pages.own(start, length, restarts=start <= self.pages.border < length)
+
     def _owed_pages(self, leaf: Leaf) -> int:
         """Pages that a sequence in flight may still take."""
-        length = leaf.session.length
-        owned = 0 if length == leaf.start else self.pages(length) - leaf.start // self._page_positions
-        return max(0, leaf.pages - owned)
+        return self.pages.owed(leaf.start, leaf.session.length, leaf.pages)
 
     def _fork(self, session: NativeSession | None) -> NativeSession:
         fork = self._engine.session() if session is None else session.fork()
@@ -155,12 +138,6 @@ class Prefixes:
     ) -> None:
         for session in tuple(self._open):
             self.close(session)
-
-
-def longrope_border(config: DecoderConfig) -> int:
-    """The length beyond which keys turn otherwise; a model without LongRoPE never comes there."""
-    rope = config.rope
-    return rope.original_max_position_embeddings if rope.is_long else config.max_position_embeddings
 
 
 def common_length(first: Sequence[int], second: Sequence[int]) -> int:

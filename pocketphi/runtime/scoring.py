@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from pocketphi.runtime.abi import Positions
 from pocketphi.runtime.backend import ScoreResult
 from pocketphi.runtime.native import NativeEngine, StepItem
-from pocketphi.runtime.prefixes import Leaf, Prefixes, longrope_border
+from pocketphi.runtime.pages import longrope_border
+from pocketphi.runtime.prefixes import Leaf, Prefixes
 from pocketphi.runtime.sampling import score
 
 Tokens = tuple[int, ...]
@@ -84,14 +85,16 @@ def _go_on(
     a time needs no more room than reading it alone.
     """
     lengths = {leaf: leaf.session.length for leaf in {each.leaf for each in begun}}
-    free = prefixes.free_pages
+    pages = prefixes.pages
+    free = pages.free
     batch: list[_Begun] = []
     items: list[StepItem] = []
     while begun and len(batch) < batch_size:
         each = begun[0]
         length, grown = lengths[each.leaf], lengths[each.leaf] + len(each.continuation) - 1
         is_fork = bool(batch) and batch[-1].leaf is each.leaf
-        free -= prefixes.own_pages(length, grown) if is_fork else prefixes.pages(grown) - prefixes.pages(length)
+        # A continuation that crosses LongRoPE's border never comes here: nothing restarts.
+        free -= pages.own(length, grown, restarts=False) if is_fork else pages.of(grown) - pages.of(length)
         if batch and free < 0:
             break
         batch.append(begun.popleft())
