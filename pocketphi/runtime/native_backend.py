@@ -1,12 +1,12 @@
 """The native engine as a `Backend`: several sequences move forward in every step.
 
-What requests begin with in common is computed once (`runtime.prefixes`), and every context that is to be scored is read
-once (`runtime.scoring`). Generating keeps up to `batch_size` answers in flight and starts the next request where one
-ends. By the engine's promise none of this changes a bit of any result.
+Generating drives the batch that the server's scheduler drives (`runtime.scheduler.batch`): up to `batch_size` answers
+are in flight, and the next request starts where one ends. Scoring reads every context once (`runtime.scoring`). What
+requests begin with in common is computed once. By the engine's promise none of this changes a bit of any result.
 """
 
+from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from pocketphi.errors import UserError
 from pocketphi.runtime.backend import (
@@ -17,18 +17,10 @@ from pocketphi.runtime.backend import (
     ScoreResult,
 )
 from pocketphi.runtime.model import Model
-from pocketphi.runtime.native import StepItem
-from pocketphi.runtime.prefixes import Leaf, Prefixes
 from pocketphi.runtime.requests import RequestReader
+from pocketphi.runtime.scheduler.batch import Batch
+from pocketphi.runtime.scheduler.job import Piece, Ticket
 from pocketphi.runtime.scoring import score_tokens
-from pocketphi.runtime.writer import Writer
-
-
-@dataclass(eq=False)
-class _InFlight:
-    leaf: Leaf
-    writer: Writer
-    next_tokens: Sequence[int]
 
 
 class NativeBackend:
@@ -65,28 +57,38 @@ class NativeBackend:
 
     def generate(self, requests: Sequence[GenerateRequest]) -> list[GenerateResult]:
         """Answers, in the order of the requests. Raises `UserError` if a prompt does not fit."""
-        prompts = [tuple(self._reader.prompt(request)) for request in requests]
-        pairs = list(zip(requests, prompts, strict=True))
-        writers = [self._reader.writer(request, prompt) for request, prompt in pairs]
-        longest = [min(len(prompt) + request.max_tokens, self.model.context_size) for request, prompt in pairs]
-        flying: list[_InFlight] = []
-        with Prefixes(self.model.engine, prompts, longest) as prefixes:
-            while True:
-                leaves = prefixes.take(self.batch_size - len(flying), [answer.leaf for answer in flying])
-                flying += [_InFlight(leaf, writers[leaf.index], leaf.rest) for leaf in leaves]
-                if not flying:
-                    break
-                items = [StepItem(session=answer.leaf.session, tokens=answer.next_tokens) for answer in flying]
-                for answer, output in zip(flying, self.model.engine.step(items), strict=True):
-                    assert output.logits is not None
-                    answer.writer.push(output.logits[0])
-                    answer.next_tokens = answer.writer.tokens[-1:]
-                    if answer.writer.stop_reason is not None:
-                        prefixes.close(answer.leaf.session)
-                flying = [answer for answer in flying if answer.writer.stop_reason is None]
-        return [_written(writer) for writer in writers]
+        answers = [_Answer() for _ in requests]
+        tickets = [
+            Ticket(self._reader.job(request), answer.push) for request, answer in zip(requests, answers, strict=True)
+        ]
+        # Neighbours in the order of their tokens begin alike: what one has read the next one starts from.
+        line = deque(sorted(tickets, key=lambda ticket: ticket.job.prompt))
+        with Batch(self.model) as batch:
+            while line or batch.running:
+                while line and len(batch.running) < self.batch_size and batch.start(line[0]):
+                    line.popleft()
+                for ticket, piece in batch.step(batch.compose()):
+                    ticket.on_piece(piece)
+        return [answer.result() for answer in answers]
 
 
-def _written(writer: Writer) -> GenerateResult:
-    assert writer.stop_reason is not None
-    return GenerateResult(text=writer.text, num_tokens=len(writer.tokens), stop_reason=writer.stop_reason)
+class _Answer:
+    """What came of one request."""
+
+    def __init__(self) -> None:
+        self._text: list[str] = []
+        self._num_tokens = 0
+        self._last: Piece | None = None
+
+    def push(self, piece: Piece) -> None:
+        self._text.append(piece.text)
+        self._num_tokens += len(piece.tokens)
+        self._last = piece
+
+    def result(self) -> GenerateResult:
+        """Raises `UserError` if the answer failed."""
+        assert self._last is not None
+        if self._last.error is not None:
+            raise self._last.error
+        assert self._last.stop_reason is not None
+        return GenerateResult(text="".join(self._text), num_tokens=self._num_tokens, stop_reason=self._last.stop_reason)

@@ -7,6 +7,7 @@ from pocketphi.chat import ChatTemplate, Message, Segment, render_open
 from pocketphi.errors import UserError
 from pocketphi.runtime.backend import GenerateRequest, ScoreRequest
 from pocketphi.runtime.prefixes import common_length
+from pocketphi.runtime.scheduler.job import Job
 from pocketphi.runtime.writer import Limits, Writer
 from pocketphi.tokenizer import Tokenizer
 
@@ -32,6 +33,16 @@ class RequestReader:
             raise UserError("a request needs a prompt and at least one token to write")
         self._check(len(tokens) + 1)
         return tokens
+
+    def job(self, request: GenerateRequest) -> Job:
+        """The request as the batch takes it. Raises `UserError` as `prompt`."""
+        return Job(
+            prompt=tuple(self.prompt(request)),
+            max_tokens=request.max_tokens,
+            sampling=request.sampling,
+            stops=request.stop,
+            stop_ids=self.stop_ids,
+        )
 
     def writer(self, request: GenerateRequest, prompt: Sequence[int]) -> Writer:
         """What writes the answer after `prompt`."""

@@ -1,1 +1,2 @@
-"""Many requests on one engine: what is asked (`job`), what waits (`waiting`), what runs (`batch`), who drives it (`scheduler`)."""
+"""Many requests on one engine: what is asked (`job`), what waits (`waiting`), what runs (`batch`), and the thread that
+drives it (`scheduler`)."""

@@ -5,9 +5,8 @@ by `n` jobs. A `Ticket` is a submitted job: its answer comes as `Piece`s to the 
 the scheduler's own thread, and `cancel` ends it at any time, from any thread.
 """
 
-import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -105,28 +104,26 @@ class Piece:
 class Ticket:
     """A submitted job. Times are of `time.monotonic`."""
 
-    def __init__(self, job: Job | EmbedJob, on_piece: Callable[[Piece], None]) -> None:
+    def __init__(
+        self, job: Job | EmbedJob, on_piece: Callable[[Piece], None], end: Callable[["Ticket"], bool] | None = None
+    ) -> None:
         self.job = job
         self.on_piece = on_piece
-        """Called in the scheduler's thread: it must return at once, and must not call the scheduler."""
+        """Called in the scheduler's thread, or in that which cancels: it must return at once, and never raise."""
         self.num_cached_tokens = 0
         """Tokens of the prompt that were read already, for an earlier job."""
         self.submitted_at = time.monotonic()
         self.started_at: float | None = None
         self.first_token_at: float | None = None
         self.ended_at: float | None = None
-        self._cancelled = threading.Event()
-        self._wakes: Sequence[Callable[[], None]] = ()
+        self._end = end
 
     def cancel(self) -> None:
-        """End it: in the queue, while the prompt is read, or while the answer is written. Safe in any thread."""
-        self._cancelled.set()
-        for wake in self._wakes:
-            wake()
-
-    @property
-    def is_cancelled(self) -> bool:
-        return self._cancelled.is_set()
+        """End it: in the line, while the prompt is read, or while the answer is written. Safe in any thread; the last
+        piece then has `StopReason.CANCELLED`. Nothing happens if it has ended already.
+        """
+        if self._end is not None:
+            self._end(self)
 
 
 class QueueFullError(UserError):
