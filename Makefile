@@ -19,12 +19,13 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 LOCKED := $(BIN)/python -m pip install -qq --no-deps --require-hashes
 
 RUN_STAMP := $(VENV)/.run-is-set-up
+SERVE_STAMP := $(VENV)/.serve-is-set-up
 MAKE_STAMP := $(VENV)/.make-is-set-up
 DEV_STAMP := $(VENV)/.dev-is-set-up
 ENGINE := pocketphi/_engine/.is-built
 ENGINE_SOURCES := CMakeLists.txt $(wildcard engine/include/* engine/src/*)
 
-.PHONY: help run nano setup engine test test-slow check format bench docs wheel lock clean
+.PHONY: help run serve nano setup engine test test-slow check format bench docs wheel lock clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -32,6 +33,9 @@ help: ## list the targets
 
 run: $(RUN_STAMP) $(ENGINE) ## chat with the embedded model (without a terminal: answer two sample prompts)
 	@if [ -t 0 ] && [ -t 1 ]; then exec $(BIN)/pocketphi chat $(ARGS); else exec $(BIN)/pocketphi chat --sample $(ARGS); fi
+
+serve: $(SERVE_STAMP) $(ENGINE) ## an OpenAI-compatible server and a chat page, on this machine
+	@exec $(BIN)/pocketphi serve $(ARGS)
 
 nano: $(MAKE_STAMP) $(ENGINE) ## make a small model of your own, from raw pages to a chat, in minutes; goes on where it was cut
 	@$(BIN)/pocketphi make recipes/nano.toml $(ARGS)
@@ -83,6 +87,11 @@ $(RUN_STAMP): requirements/build.lock requirements/run.lock pyproject.toml | $(B
 	@$(BIN)/python -m pip install -qq --no-deps --no-build-isolation --editable .
 	@touch $@
 
+$(SERVE_STAMP): requirements/serve.lock $(RUN_STAMP)
+	@echo 'setting up $(VENV) for serving' >&2
+	@$(LOCKED) -r requirements/serve.lock
+	@touch $@
+
 # torch stands beside the locks: which build fits differs from machine to machine. All that it needs is locked.
 TORCH := $(BIN)/python -m pip install -qq torch==2.13.0
 
@@ -114,8 +123,10 @@ lock: ## resolve the dependencies anew for every platform; UPGRADE=1 takes the n
 	@test -x $(LOCK_TOOLS)/bin/uv || { $(PYTHON) -m venv $(LOCK_TOOLS) && $(LOCK_TOOLS)/bin/pip install --quiet uv==0.13.9; }
 	cd requirements && ../$(COMPILE) $(if $(UPGRADE),--upgrade) build.in -o build.lock
 	cd requirements && ../$(COMPILE) $(if $(UPGRADE),--upgrade) -c build.lock -c limits.txt ../pyproject.toml -o run.lock
-	cd requirements && ../$(COMPILE) $(if $(UPGRADE),--upgrade) -c build.lock -c run.lock --override no-torch.txt \
+	cd requirements && ../$(COMPILE) $(if $(UPGRADE),--upgrade) -c build.lock -c run.lock \
+	  ../pyproject.toml --extra serve -o serve.lock
+	cd requirements && ../$(COMPILE) $(if $(UPGRADE),--upgrade) -c build.lock -c run.lock -c serve.lock --override no-torch.txt \
 	  ../pyproject.toml --extra train --extra data torch.in -o make.lock
-	cd requirements && ../$(COMPILE) $(if $(UPGRADE),--upgrade) -c build.lock -c run.lock -c make.lock --override no-torch.txt \
-	  ../pyproject.toml --extra train --extra data --extra eval --extra dev torch.in -o dev.lock
+	cd requirements && ../$(COMPILE) $(if $(UPGRADE),--upgrade) -c build.lock -c run.lock -c serve.lock -c make.lock \
+	  --override no-torch.txt ../pyproject.toml --extra train --extra data --extra eval --extra serve --extra dev torch.in -o dev.lock
 	cd requirements && ../$(COMPILE) $(if $(UPGRADE),--upgrade) --no-deps model.in -o model.lock
