@@ -18,7 +18,7 @@ from pocketphi.runtime.backend import (
 )
 from pocketphi.runtime.model import Model
 from pocketphi.runtime.requests import RequestReader
-from pocketphi.runtime.scheduler.batch import Batch
+from pocketphi.runtime.scheduler.batch import PROMPT_TOKENS_ALONE, Batch
 from pocketphi.runtime.scheduler.job import Piece, Ticket
 from pocketphi.runtime.scoring import score_tokens
 
@@ -63,7 +63,7 @@ class NativeBackend:
         ]
         # Neighbours in the order of their tokens begin alike: what one has read the next one starts from.
         line = deque(sorted(tickets, key=lambda ticket: ticket.job.prompt))
-        with Batch(self.model) as batch:
+        with Batch(self.model, prompt_tokens_beside=PROMPT_TOKENS_ALONE) as batch:
             while line or batch.running:
                 while line and len(batch.running) < self.batch_size and batch.start(line[0]):
                     line.popleft()

@@ -43,16 +43,17 @@ class Batch:
     """Jobs at work on `model`; a context manager that frees their sessions.
 
     Args:
-        keeps: whether sessions of ended jobs are kept for later ones.
+        prompt_tokens_beside: of prompts, in a step in which others write; more of them serve all sooner and each more
+            jerkily.
     """
 
-    def __init__(self, model: Model, *, keeps: bool = True) -> None:
+    def __init__(self, model: Model, *, prompt_tokens_beside: int = PROMPT_TOKENS_BESIDE) -> None:
         self.kept = KeptPrefixes()
         self.running: list[Running] = []
         """In the order in which they came."""
         self._model = model
         self._pages = Pages(model.engine)
-        self._keeps = keeps
+        self._prompt_tokens_beside = prompt_tokens_beside
 
     def start(self, ticket: Ticket) -> bool:
         """Let a job join; False if it must wait until others leave, because pages are short.
@@ -89,7 +90,9 @@ class Batch:
             self._cross_border(running)
         writing = [running for running in self.running if running.is_writing]
         parts = [(running, 1) for running in writing]
-        room = PROMPT_TOKENS_BRIEFLY if briefly else PROMPT_TOKENS_BESIDE if writing else PROMPT_TOKENS_ALONE
+        room = self._prompt_tokens_beside if writing else PROMPT_TOKENS_ALONE
+        if briefly:
+            room = PROMPT_TOKENS_BRIEFLY
         before: list[Running] = []
         for running in self.running:
             if running.is_writing:
@@ -225,7 +228,7 @@ class Batch:
     def _leave(self, running: Running) -> None:
         self.running.remove(running)
         running.ticket.ended_at = time.monotonic()
-        if self._keeps and running.writer is not None:
+        if running.writer is not None:
             self.kept.add(running.kept())
         else:
             running.session.close()
