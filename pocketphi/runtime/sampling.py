@@ -64,6 +64,16 @@ class SamplingOptions:
             raise UserError(f"`seed` is `{self.seed}`", hint="give a whole number from 0 to 2^64 - 1")
 
 
+@dataclass(frozen=True, kw_only=True)
+class TokenLogprob:
+    """A drawn token under the model's own distribution, before any penalty, mask or temperature."""
+
+    token: int
+    logprob: float
+    top: tuple[tuple[int, float], ...]
+    """The likeliest tokens, best first, with their log probabilities."""
+
+
 class Sampler:
     """Draws tokens under fixed options.
 
@@ -94,13 +104,22 @@ class Sampler:
             seed=options.seed,
         )
 
-    def draw(self, logits: NDArray[np.float32], history: Sequence[int], counter: int) -> tuple[int, float]:
+    def draw(
+        self,
+        logits: NDArray[np.float32],
+        history: Sequence[int],
+        counter: int,
+        *,
+        allowed: NDArray[np.uint32] | None = None,
+    ) -> tuple[int, float]:
         """The next token and its log probability in the model's unmodified distribution.
 
         Args:
             logits: (V,).
             history: tokens that the penalties count as seen.
             counter: with the seed, names this draw.
+            allowed: (ceil(V / 32),) bit t % 32 of word t / 32 says whether token t may be drawn here; None for the
+                sampler's own mask.
 
         Raises:
             UserError: a logit is NaN, none is finite, or no token is allowed.
@@ -112,6 +131,10 @@ class Sampler:
         if penalised or self.options.presence_penalty != 0:
             seen = np.asarray(history, np.int32)
             self._struct.history, self._struct.num_history = seen.ctypes.data, len(seen)
+        if allowed is not None:
+            if allowed.dtype != np.uint32 or allowed.shape != (-(-len(row) // 32),):
+                raise ValueError(f"a mask of {allowed.shape} {allowed.dtype} does not fit {len(row)} tokens")
+            self._struct.allowed = allowed.ctypes.data
         self._struct.counter = counter
         token, logprob = ctypes.c_int32(), ctypes.c_float()
         abi.check(
@@ -124,6 +147,19 @@ class Sampler:
             )
         )
         return token.value, logprob.value
+
+
+def likeliest(logits: NDArray[np.float32], count: int) -> tuple[tuple[int, float], ...]:
+    """The likeliest tokens of (V,) logits with their log probabilities, best first, the smaller id on a tie."""
+    if not count:
+        return ()
+    count = min(count, len(logits))
+    least = np.partition(logits, len(logits) - count)[len(logits) - count]
+    found = np.flatnonzero(logits >= least)
+    best = found[np.argsort(-logits[found], kind="stable")][:count].astype(np.int32)
+    highest, _ = score(logits[None], best[:1])
+    logprobs = highest + (logits[best] - logits[best[0]])
+    return tuple(zip(best.tolist(), logprobs.tolist(), strict=True))
 
 
 def score(

@@ -6,11 +6,12 @@ of the last position, feed the token it names, until it names none.
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pocketphi.runtime.sampling import Sampler, SamplingOptions
+from pocketphi.runtime.sampling import Sampler, SamplingOptions, TokenLogprob, likeliest
 from pocketphi.runtime.stopping import StopFinder
 from pocketphi.tokenizer import Tokenizer
 
@@ -41,19 +42,53 @@ class Limits:
     stops: tuple[str, ...] = ()
 
 
+class Matcher(Protocol):
+    """What a grammar allows next, in one answer that is being written."""
+
+    def mask(self) -> NDArray[np.uint32]:
+        """Bit t % 32 of word t / 32 is set if token t may come next; (ceil(V / 32),), valid until `accept`.
+
+        A token that ends the model's turn is allowed where the grammar allows the end.
+        """
+        ...
+
+    def accept(self, token: int) -> None:
+        """`token` was drawn: one that the mask allowed, and none that ends the turn."""
+        ...
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether nothing more can follow: the answer ends here, without a token that says so."""
+        ...
+
+
 class Writer:
     """The state of one answer.
 
     Args:
         prompt_length: tokens before the answer.
+        matcher: keeps the answer to a grammar.
+        top_logprobs: how many of the likeliest tokens to note at each place, beside the drawn one; None for no notes.
     """
 
-    def __init__(self, tokenizer: Tokenizer, sampling: SamplingOptions, limits: Limits, *, prompt_length: int) -> None:
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        sampling: SamplingOptions,
+        limits: Limits,
+        *,
+        prompt_length: int,
+        matcher: Matcher | None = None,
+        top_logprobs: int | None = None,
+    ) -> None:
         self.tokens: list[int] = []
         """What was drawn, the token that ended the turn not counted."""
         self.text = ""
         """All pieces so far, joined."""
+        self.logprobs: list[TokenLogprob] = []
+        """Of `tokens`, if asked for."""
         self.stop_reason: StopReason | None = None
+        self._matcher, self._top_logprobs = matcher, top_logprobs
         self._limits = limits
         self._prompt_length = prompt_length
         self._sampler = Sampler(sampling)
@@ -66,13 +101,23 @@ class Writer:
         If `stop_reason` is None afterwards, `tokens[-1]` goes to the model next.
         """
         position = self._prompt_length + len(self.tokens)
-        token, _ = self._sampler.draw(logits, self.tokens, position)
+        allowed = None if self._matcher is None else self._matcher.mask()
+        token, logprob = self._sampler.draw(logits, self.tokens, position, allowed=allowed)
         if token in self._limits.stop_ids:
-            return self._end(StopReason.END)
+            rest = self._end(StopReason.END)
+            self.text += rest
+            return rest
         self.tokens.append(token)
+        if self._top_logprobs is not None:
+            top = likeliest(logits, self._top_logprobs)
+            self.logprobs.append(TokenLogprob(token=token, logprob=logprob, top=top))
+        if self._matcher is not None:
+            self._matcher.accept(token)
         piece = self._finder.push(self._stream.push(token))
         if self._finder.found:
             self.stop_reason = StopReason.STOP
+        elif self._matcher is not None and self._matcher.is_finished:
+            piece += self._end(StopReason.END)
         elif len(self.tokens) == self._limits.max_tokens:
             piece += self._end(StopReason.LENGTH)
         elif position + 1 >= self._limits.context:

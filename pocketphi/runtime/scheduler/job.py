@@ -14,25 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pocketphi.errors import UserError
-from pocketphi.runtime.sampling import SamplingOptions
-from pocketphi.runtime.writer import StopReason
-
-
-class Matcher(Protocol):
-    """What a grammar allows next, in one answer that is being written."""
-
-    def mask(self) -> NDArray[np.uint32]:
-        """Bit t % 32 of word t / 32 is set if token t may come next; (ceil(V / 32),), valid until `accept`."""
-        ...
-
-    def accept(self, token: int) -> None:
-        """`token` was drawn: one that the mask allowed."""
-        ...
-
-    @property
-    def is_finished(self) -> bool:
-        """Whether nothing more can follow: the answer ends here, without a token that says so."""
-        ...
+from pocketphi.runtime.sampling import SamplingOptions, TokenLogprob
+from pocketphi.runtime.writer import Matcher, StopReason
 
 
 class Grammar(Protocol):
@@ -69,16 +52,6 @@ class EmbedJob:
 
     prompt: tuple[int, ...]
     tenant: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class TokenLogprob:
-    """A drawn token under the model's own distribution, before any penalty, mask or temperature."""
-
-    token: int
-    logprob: float
-    top: tuple[tuple[int, float], ...]
-    """The likeliest tokens, best first, with their log probabilities."""
 
 
 @dataclass(frozen=True, kw_only=True)
