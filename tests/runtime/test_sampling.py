@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pocketphi.errors import UserError
-from pocketphi.runtime.sampling import Sampler, SamplingOptions, score
+from pocketphi.runtime.sampling import Sampler, SamplingOptions, likeliest, score
 
 LOGITS = np.random.default_rng(0).normal(0, 3, 300).astype(np.float32)
 
@@ -168,3 +168,12 @@ def test_scores_are_log_softmax(rows: int, vocab: int, seed: int):
     expected = np.array([np.log(softmax(row))[target] for row, target in zip(logits, targets, strict=True)])
     np.testing.assert_allclose(logprobs, expected, rtol=1e-5, atol=1e-5)
     np.testing.assert_array_equal(best, logits.argmax(axis=1))
+
+
+@pytest.mark.parametrize("count", [0, 1, 5, len(LOGITS), 10**6])
+def test_the_likeliest_tokens_come_best_first_with_their_log_probabilities(count: int):
+    found = likeliest(LOGITS, count)
+    order = np.argsort(-LOGITS, kind="stable")[:count]
+    expected, _ = score(np.broadcast_to(LOGITS, (len(order), len(LOGITS))), order) if len(order) else ([], None)
+    assert [token for token, _ in found] == order.tolist()
+    np.testing.assert_allclose([logprob for _, logprob in found], expected, atol=1e-6)
