@@ -5,7 +5,7 @@
 
 Both servers are up the whole time, idle while the other one is asked, and asked in turn: A B A B ... Every prompt is
 sent once and begins like no other, so no cache helps anybody; answers are greedy and 64 tokens long. A peer's file is
-asked in every form given (`--gguf`), and each figure is compared with the form that is best at it. Claims are medians of
+asked in every form given (`--gguf`); each figure is compared with the form that is best at it. Claims are medians of
 the ratios within a round.
 """
 
@@ -21,9 +21,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from pocketphi.runtime.bench import measure_read_bandwidth
 from workers.http_load import Heard, ask, chat_body, prompt_of
 from workers.servers import Server, llama_server, ours, running
+
+from pocketphi.runtime.bench import measure_read_bandwidth
 
 CLIENTS = (1, 8)
 BARS = {1: {"tokens_per_second": 1.5, "first_token": 0.5}, 8: {"tokens_per_second": 2.0, "first_token": 0.5}}
@@ -75,7 +76,9 @@ async def _round(server: Server, clients: int, options: argparse.Namespace, seed
     first_tokens, rates = [], []
     for repeat in range(options.repeats):
         bodies = [
-            chat_body(prompt_of(options.words, seed * 100 + repeat * 10 + client), tokens=options.tokens, cache_prompt=False)
+            chat_body(
+                prompt_of(options.words, seed * 100 + repeat * 10 + client), tokens=options.tokens, cache_prompt=False
+            )
             for client in range(clients)
         ]
         begin = time.perf_counter()
@@ -113,7 +116,10 @@ def _claims(rounds: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
                 "clients": clients,
                 "tokens_per_second_ratio": round(rate, 2),
                 "first_token_ratio": round(wait, 2),
-                "ratios": {"tokens_per_second": [round(r, 2) for r in rates], "first_token": [round(w, 2) for w in waits]},
+                "ratios": {
+                    "tokens_per_second": [round(r, 2) for r in rates],
+                    "first_token": [round(w, 2) for w in waits],
+                },
                 "bar": bar,
                 "met": rate >= bar["tokens_per_second"] and wait <= bar["first_token"],
             }

@@ -1,21 +1,31 @@
 """A client of an OpenAI-compatible server that costs little itself: bare sockets, one task a request.
 
-The load generator runs on the cores that the server computes on. A client library takes longer to parse a streamed token
-than a small model takes to write it, so this one looks at bytes and reads JSON only where it must.
+The load generator runs on the cores that the server computes on. A client library takes longer to parse a streamed
+token than a small model takes to write it, so this one looks at bytes and reads JSON only where it must.
 """
 
 import asyncio
 import json
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-WORDS = (
-    "the river stone light garden morning winter letter music table window story number green water paper house road "
-    "city friend"
-).split()
+WORDS = [
+    "river",
+    "stone",
+    "light",
+    "garden",
+    "morning",
+    "winter",
+    "letter",
+    "music",
+    "table",
+    "window",
+    "story",
+    "paper",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,7 +162,7 @@ async def _head(reader: asyncio.StreamReader) -> tuple[int, dict[str, str]]:
     return int(lines[0].split()[1]), {name.lower(): value.strip() for name, _, value in pairs}
 
 
-async def _parts(reader: asyncio.StreamReader, headers: Mapping[str, str]):  # noqa: ANN202
+async def _parts(reader: asyncio.StreamReader, headers: Mapping[str, str]) -> AsyncIterator[bytes]:
     if headers.get("transfer-encoding") == "chunked":
         while size := int((await reader.readline()).split(b";")[0], 16):
             yield (await reader.readexactly(size + 2))[:-2]
