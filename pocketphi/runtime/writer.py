@@ -48,17 +48,26 @@ class Matcher(Protocol):
     def mask(self) -> NDArray[np.uint32]:
         """Bit t % 32 of word t / 32 is set if token t may come next; (ceil(V / 32),), valid until `accept`.
 
-        A token that ends the model's turn is allowed where the grammar allows the end.
+        It says nothing about tokens that end the turn: a grammar does not know them.
         """
         ...
 
+    @property
+    def may_end(self) -> bool:
+        """Whether the text so far is one that the grammar allows as a whole."""
+        ...
+
     def accept(self, token: int) -> None:
-        """`token` was drawn: one that the mask allowed, and none that ends the turn."""
+        """`token` was drawn: one that the mask allowed, and none that ends the turn.
+
+        Raises:
+            UserError: following the grammar became too costly.
+        """
         ...
 
     @property
     def is_finished(self) -> bool:
-        """Whether nothing more can follow: the answer ends here, without a token that says so."""
+        """Whether the text is whole and nothing can follow: the answer ends here, without a token that says so."""
         ...
 
 
@@ -101,8 +110,7 @@ class Writer:
         If `stop_reason` is None afterwards, `tokens[-1]` goes to the model next.
         """
         position = self._prompt_length + len(self.tokens)
-        allowed = None if self._matcher is None else self._matcher.mask()
-        token, logprob = self._sampler.draw(logits, self.tokens, position, allowed=allowed)
+        token, logprob = self._sampler.draw(logits, self.tokens, position, allowed=self._allowed())
         if token in self._limits.stop_ids:
             rest = self._end(StopReason.END)
             self.text += rest
@@ -124,6 +132,19 @@ class Writer:
             piece += self._end(StopReason.CONTEXT)
         self.text += piece
         return piece
+
+    def _allowed(self) -> NDArray[np.uint32] | None:
+        """The matcher's mask, with the tokens that end the turn just where the text may end."""
+        if self._matcher is None:
+            return None
+        allowed = self._matcher.mask().copy()
+        for token in self._limits.stop_ids:
+            bit = np.uint32(1 << token % 32)
+            if self._matcher.may_end:
+                allowed[token // 32] |= bit
+            else:
+                allowed[token // 32] &= ~bit
+        return allowed
 
     def _end(self, reason: StopReason) -> str:
         """What decoder and stop strings held back."""
