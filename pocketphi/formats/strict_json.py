@@ -10,13 +10,16 @@ from pocketphi.errors import UserError, shown
 from pocketphi.formats.limits import MAX_JSON_BYTES, MAX_JSON_DEPTH, MAX_JSON_VALUES
 
 
-def parse_json(raw: bytes | str, where: str, max_bytes: int = MAX_JSON_BYTES) -> dict[str, Any]:
+def parse_json(
+    raw: bytes | str, where: str, max_bytes: int = MAX_JSON_BYTES, *, max_depth: int = MAX_JSON_DEPTH
+) -> dict[str, Any]:
     """Parse a JSON object.
 
     Args:
         raw: UTF-8 text, decoded or not.
         where: names the file (and field) in errors.
         max_bytes: the longest text that is looked at.
+        max_depth: containers within containers.
 
     Raises:
         UserError: it is not JSON, not an object, or breaks a limit.
@@ -34,13 +37,13 @@ def parse_json(raw: bytes | str, where: str, max_bytes: int = MAX_JSON_BYTES) ->
         if _SURROGATE.search(text) is not None:
             json.dumps(parsed, ensure_ascii=False).encode("utf-8")  # a lone one cannot be encoded, a pair can
     except RecursionError:
-        raise UserError(f"{where}: JSON nested too deeply, allowed are {MAX_JSON_DEPTH} levels") from None
+        raise UserError(f"{where}: JSON nested too deeply, allowed are {max_depth} levels") from None
     except ValueError as error:  # bad UTF-8 and JSONDecodeError too
         raise UserError(f"{where}: not valid JSON: {shown(error)}") from None
     if not isinstance(parsed, dict):
         raise UserError(f"{where}: JSON holds {type(parsed).__name__}, not an object")
-    if _is_deeper(parsed, MAX_JSON_DEPTH):
-        raise UserError(f"{where}: JSON nested too deeply, allowed are {MAX_JSON_DEPTH} levels")
+    if _is_deeper(parsed, max_depth):
+        raise UserError(f"{where}: JSON nested too deeply, allowed are {max_depth} levels")
     return parsed
 
 
