@@ -72,7 +72,7 @@ class Batch:
         session = self._model.engine.session()
         running = Running(ticket, prompt, longest, session, 0, 0, is_long, writer)
         self._find_prefix(running)
-        if not self._reserve(running):
+        if not self._reserve(running) and not self._reserve(self._anew(running)):
             running.session.close()
             if not self.running:
                 raise UserError(
@@ -220,6 +220,13 @@ class Batch:
             if not self.kept.drop_oldest():
                 return False
         return True
+
+    def _anew(self, running: Running) -> Running:
+        """Without the prefix it starts from: a fork holds that one's last page and a copy of it, for a while."""
+        running.session.close()
+        running.session, running.start, running.num_read = self._model.engine.session(), 0, 0
+        running.ticket.num_cached_tokens = 0
+        return running
 
     def _own_pages(self, running: Running) -> int:
         restarts = not running.is_long and running.longest > self._pages.border
