@@ -19,7 +19,7 @@ from pocketphi.serve.openai.errors import ApiError
 
 MAX_BODY_BYTES = 4 << 20
 """What is looked at. A server that faces others is bounded lower, before a body is read whole (`serve.guard`)."""
-MAX_BODY_DEPTH = 64
+MAX_BODY_DEPTH = 128
 
 Unsupported = Annotated[None, Field(description="Not supported: leave it out, or null.")]
 
@@ -69,7 +69,8 @@ def parse(raw: bytes, kind: type[R]) -> R:
 
 
 def _refusal(errors: Sequence[ErrorDetails], fields: dict[str, Any]) -> ApiError:
-    """One field's errors, those of the first; a union has one for each of its members."""
+    """One field's errors, those of the first; a union has some for each member, of which the right type tells more."""
+    errors = [error for error in errors if not error["type"].endswith("_type")] or errors
     params = [_param(error, fields) for error in errors]
     param = max(params, key=len) if all(params[0] and each.startswith(params[0]) for each in params) else params[0]
     same = [error for error, each in zip(errors, params, strict=True) if each == param]
@@ -82,9 +83,14 @@ def _reason(error: ErrorDetails) -> str:
         return "not supported here; leave it out"
     if error["type"] == "value_error":
         return str(error["ctx"]["error"])
+    if error["type"] == "union_tag_not_found":
+        return "field required"
     if error["type"] == "union_tag_invalid":
         return f"`{shown(error['ctx']['tag'])}` is none of {error['ctx']['expected_tags']}"
-    text = error["msg"][0].lower() + error["msg"][1:]
+    text = error["msg"].replace(" after validation", "")
+    if error["type"] in {"model_type", "model_attributes_type", "dict_type"}:
+        text = "input should be an object"
+    text = text[0].lower() + text[1:]
     value = error["input"]
     is_plain = isinstance(value, str | int | float | bool) and error["type"] != "missing"
     return f"{text}, not `{shown(value)}`" if is_plain else text
@@ -104,7 +110,7 @@ def _param(error: ErrorDetails, value: Any) -> str:
     place = list(error["loc"])
     is_missing = error["type"] == "missing"
     if error["type"] in {"union_tag_invalid", "union_tag_not_found"}:
-        place.append(str(error["ctx"]["discriminator"]).strip("'") if "ctx" in error else "type")
+        place.append("role" if "role" in str(error["ctx"]["discriminator"]) else "type")
         is_missing = True
     param = ""
     for index, part in enumerate(place):

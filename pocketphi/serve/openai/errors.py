@@ -69,7 +69,7 @@ class ApiError(Exception):
                 return cls(message, status=503, code="shutting_down")
             case ContextFullError():
                 return cls(message, param=param or "messages", code="context_length_exceeded")
-        return cls(message, param=param)
+        return cls(message, param=param, code=None if param is None else "invalid_value")
 
     @property
     def body(self) -> dict[str, dict[str, str | None]]:

@@ -78,12 +78,11 @@ class EventStream(Response):
                 with _ticking(answers, self._options.keepalive_seconds):
                     while True:
                         ready = await answers.ready()
-                        body = b"".join([writer.push(index, piece) for index, piece in ready]) if ready else KEEPALIVE
-                        self._metrics.written(answers, ready)
                         if not has_begun:
-                            has_begun = True
                             await send(_START)
-                            body = writer.begin() + body
+                            has_begun, body = True, writer.begin()
+                        body += b"".join([writer.push(index, piece) for index, piece in ready]) if ready else KEEPALIVE
+                        self._metrics.written(answers, ready)
                         if not answers.num_open:
                             break
                         if body:

@@ -33,12 +33,14 @@ class CompletionLogprobs:
 
     def push(self, logprobs: Sequence[TokenLogprob]) -> dict[str, Any]:
         """Of the next tokens."""
-        offsets = []
-        for each in logprobs:
-            offsets.append(self._offset)
+        names, offsets = [self._name(each.token) for each in logprobs], []
+        for each, name in zip(logprobs, names, strict=True):
+            begin = self._offset
             self._offset += len(self._stream.push(each.token))
+            # A character whose bytes never came together takes its place only now, before this token.
+            offsets.append(begin if name.startswith("bytes:") else max(begin, self._offset - len(name)))
         return {
-            "tokens": [self._name(each.token) for each in logprobs],
+            "tokens": names,
             "token_logprobs": [_finite(each.logprob) for each in logprobs],
             "top_logprobs": [
                 {self._name(token): _finite(logprob) for token, logprob in each.top} if each.top else None

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pocketphi.runtime.abi import library_path
+from pocketphi.runtime.grammar.compiler import GrammarCompiler
 from pocketphi.runtime.model import Model
 from pocketphi.runtime.scheduler.scheduler import Scheduler
 from pocketphi.serve.openai.errors import ApiError
@@ -27,7 +28,11 @@ class ServedModel:
     fingerprint: str = field(init=False)
     """The same for the same engine and model file, so that a seed means the same answer."""
 
+    grammars: GrammarCompiler = field(init=False)
+
     def __post_init__(self) -> None:
+        vocab_size = self.model.config.vocab_size
+        object.__setattr__(self, "grammars", GrammarCompiler(self.model.tokenizer, vocab_size))
         object.__setattr__(self, "fingerprint", _fingerprint(self.model))
 
 
