@@ -132,9 +132,8 @@ class Sampler:
             seen = np.asarray(history, np.int32)
             self._struct.history, self._struct.num_history = seen.ctypes.data, len(seen)
         words = self._allowed if allowed is None else allowed
-        if allowed is not None:
-            if allowed.dtype != np.uint32 or allowed.shape != (-(-len(row) // 32),):
-                raise ValueError(f"a mask of {allowed.shape} {allowed.dtype} does not fit {len(row)} tokens")
+        if words is not None and (words.dtype != np.uint32 or words.shape != (-(-len(row) // 32),)):
+            raise ValueError(f"a mask of {words.shape} {words.dtype} does not fit {len(row)} tokens")
         self._struct.allowed = None if words is None else words.ctypes.data
         self._struct.counter = counter
         token, logprob = ctypes.c_int32(), ctypes.c_float()
