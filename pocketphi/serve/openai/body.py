@@ -9,7 +9,7 @@ import logging
 from collections.abc import Sequence
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 from starlette.requests import ClientDisconnect, Request
 
@@ -22,6 +22,19 @@ MAX_BODY_BYTES = 4 << 20
 MAX_BODY_DEPTH = 128
 
 Unsupported = Annotated[None, Field(description="Not supported: leave it out, or null.")]
+
+
+def _must_be_false(value: bool | None) -> bool | None:
+    if value:
+        raise ValueError("not supported here; leave it out, or false")
+    return value
+
+
+OnlyFalse = Annotated[
+    bool | None,
+    AfterValidator(_must_be_false),  # a literal would take 0 as well
+    Field(json_schema_extra={"enum": [False, None]}, description="Not supported: leave it out, or false."),
+]
 
 log = logging.getLogger(__name__)
 

@@ -25,7 +25,14 @@ Content = str | Annotated[list[TextPart], Field(min_length=1, max_length=MAX_PAR
 
 
 class SystemMessage(RequestModel):
-    role: Literal["system", "developer"]
+    role: Literal["system"]
+    content: Content
+
+
+class DeveloperMessage(RequestModel):
+    """As a system message."""
+
+    role: Literal["developer"]
     content: Content
 
 
@@ -60,7 +67,7 @@ class ToolMessage(RequestModel):
 
 
 ChatMessage = Annotated[
-    SystemMessage | UserMessage | AssistantMessage | ToolMessage,
+    SystemMessage | DeveloperMessage | UserMessage | AssistantMessage | ToolMessage,
     Field(discriminator="role"),
 ]
 

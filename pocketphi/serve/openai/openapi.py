@@ -134,7 +134,7 @@ def replies_of(route: RouteInfo) -> dict[int | str, dict[str, Any]]:
     else:
         good["content"] = {"text/plain": {"schema": {"type": "string"}}}
     if route.streams:
-        good["content"]["text/event-stream"] = {"schema": {"type": "string"}}
+        good["content"]["text/event-stream"] = {}  # OpenAPI 3.1 has no words for events
     bad: dict[int | str, dict[str, Any]] = {
         status: {"description": _WHY[status], "content": {"application/json": {"schema": _reference(ErrorReply)}}}
         for status in sorted(route.refuses)

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, model_validator
 
-from pocketphi.serve.openai.body import RequestModel, Unsupported
+from pocketphi.serve.openai.body import OnlyFalse, RequestModel, Unsupported
 from pocketphi.serve.openai.chat_request import MAX_MESSAGES, ChatMessage, Tools
 from pocketphi.serve.openai.fields import AnswerFields, ModelName
 
@@ -28,7 +28,7 @@ class CompletionRequest(AnswerFields):
     logprobs: Annotated[int, Field(ge=0, le=20)] | None = Field(
         None, description="How many of the likeliest tokens to name at each place."
     )
-    echo: Literal[False] | None = Field(None, description="Not supported: leave it out, or false.")
+    echo: OnlyFalse = None
     suffix: Unsupported = None
 
     @property

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, ValidationInfo, field_validator
 
-from pocketphi.serve.openai.body import RequestModel, Unsupported
+from pocketphi.serve.openai.body import OnlyFalse, RequestModel, Unsupported
 from pocketphi.serve.openai.chat_request import MAX_MESSAGES, MAX_PARTS, MAX_TOOLS, FunctionName
 from pocketphi.serve.openai.fields import Count, ModelName, SamplingFields
 
@@ -114,7 +114,7 @@ class ResponseRequest(SamplingFields):
     conversation: Unsupported = None
     prompt: Unsupported = None
     max_tool_calls: Unsupported = None
-    background: Literal[False] | None = None
+    background: OnlyFalse = None
 
     @field_validator("tool_choice")
     @classmethod
