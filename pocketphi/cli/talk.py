@@ -11,6 +11,7 @@ from pocketphi.cli.options import Context, Json, Template, Threads, real, utf8, 
 from pocketphi.cli.report import notice
 from pocketphi.config import settings
 from pocketphi.errors import UsageError
+from pocketphi.serve.defaults import TEMPERATURE, TOP_P
 
 
 def chat(
@@ -24,13 +25,13 @@ def chat(
     max_tokens: Annotated[int, typer.Option(parser=whole(1, 131_072), metavar="N", help="longest answer")] = 2048,
     temperature: Annotated[
         float, typer.Option(parser=real(0, 100), metavar="T", help="0: always the likeliest word; higher: more varied")
-    ] = 0.3,
+    ] = TEMPERATURE,
     top_k: Annotated[
         int, typer.Option(parser=whole(0, 2**31), metavar="N", help="draw from the N likeliest tokens; 0: all")
     ] = 0,
     top_p: Annotated[
         float, typer.Option(parser=real(0.001, 1), metavar="P", help="draw from the likeliest with this share")
-    ] = 0.9,
+    ] = TOP_P,
     min_p: Annotated[
         float, typer.Option(parser=real(0, 1), metavar="P", help="drop tokens below this share of the likeliest")
     ] = 0.0,
