@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from pocketphi.serve.openai import ServeOptions
 from serve.openai.conftest import Served
 
 USER = [{"role": "user", "content": "a"}]
@@ -78,3 +79,17 @@ def test_a_reader_that_stops_reading_blocks_nobody_else(serve: Callable[..., Ser
     assert answer.choices[0].finish_reason in {"stop", "length"}
     lazy.close()
     wait(lambda: busy(server) == 0, SOON)
+
+
+def test_a_stream_that_waits_is_kept_alive(serve: Callable[..., Served]) -> None:
+    server = serve(parallel=1, options=ServeOptions(keepalive_seconds=0.02))
+    first = begin(server, stream=True)
+    wait(lambda: server.scheduler.stats().running == 1, 5)
+    with begin(server, stream=True, max_tokens=2) as second:
+        received = b""
+        while received.count(b": keep-alive\n\n") < 2:
+            received += second.recv(4096)
+        assert b'"role":"assistant"' in received
+        first.close()
+        while b"[DONE]" not in received:
+            received += second.recv(4096)
