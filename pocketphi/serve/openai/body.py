@@ -75,6 +75,11 @@ def parse(raw: bytes, kind: type[R]) -> R:
         raise ApiError(error.message, code="invalid_json") from None
     if unknown := fields.keys() - kind.model_fields.keys():
         log.debug("ignored fields: %s", shown(", ".join(sorted(unknown)), 300))
+    return checked(fields, kind)
+
+
+def checked(fields: dict[str, Any], kind: type[R]) -> R:
+    """Parsed fields as a request. Raises `ApiError`: 400, naming the field."""
     try:
         return kind.model_validate(fields)
     except ValidationError as error:

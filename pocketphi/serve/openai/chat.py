@@ -7,7 +7,6 @@ from starlette.responses import JSONResponse, Response
 
 from pocketphi.runtime.scheduler.job import Piece
 from pocketphi.serve.openai.body import read
-from pocketphi.serve.openai.calls import CallPart, Reader
 from pocketphi.serve.openai.chat_request import ChatRequest
 from pocketphi.serve.openai.conversation import Prepared, prepare
 from pocketphi.serve.openai.errors import ApiError
@@ -15,6 +14,7 @@ from pocketphi.serve.openai.events import DONE, EventStream, compact, event, quo
 from pocketphi.serve.openai.logprobs import chat_logprobs
 from pocketphi.serve.openai.service import Envelope, Service
 from pocketphi.serve.openai.whole import FINISH_REASONS, WholeAnswer, collect
+from pocketphi.serve.tool_answers import CallParser, CallPart, parse_answer
 
 
 async def create_chat_completion(service: Service, request: Request) -> Response:
@@ -33,28 +33,16 @@ async def create_chat_completion(service: Service, request: Request) -> Response
 def _choice(prepared: Prepared, index: int, answer: WholeAnswer) -> dict[str, Any]:
     message: dict[str, Any] = {"role": "assistant", "content": answer.text, "refusal": None}
     reason = answer.finish_reason
-    if (reader := prepared.reader()) is not None:
-        parts = [*reader.push(answer.text), *reader.finish()]
-        calls = joined(parts)
-        text = "".join(part for part in parts if isinstance(part, str))
+    if prepared.told.tools:
+        text, calls = parse_answer(answer.text, [tool.name for tool in prepared.told.tools], is_held=True)
+        message["content"] = text
         if calls:
             reason = "tool_calls" if reason == "stop" else reason
-            message |= {"content": text or None, "tool_calls": [told(part) for part in calls]}
-        else:
-            message["content"] = text
+            message |= {"content": text or None, "tool_calls": [told(call) for call in calls]}
     logprobs = None
     if prepared.asked.logprobs:
         logprobs = chat_logprobs(prepared.served.model.tokenizer, answer.logprobs)
     return {"index": index, "message": message, "logprobs": logprobs, "finish_reason": reason}
-
-
-def joined(parts: list[str | CallPart]) -> list[CallPart]:
-    """Whole calls, from their parts."""
-    calls: dict[int, CallPart] = {}
-    for part in parts:
-        if isinstance(part, CallPart):
-            calls[part.index] = calls[part.index].with_more(part.arguments) if part.index in calls else part
-    return list(calls.values())
 
 
 def told(call: CallPart) -> dict[str, Any]:
@@ -70,10 +58,10 @@ class _Writer:
         self._prepared = prepared
         self._wants_usage = prepared.asked.wants_usage
         self._tells_logprobs = bool(prepared.asked.logprobs)
-        self._readers: list[Reader | None] = [prepared.reader() for _ in prepared.planned.jobs]
-        self._has_called = [False] * len(self._readers)
+        self._parsers: list[CallParser | None] = [prepared.parser() for _ in prepared.planned.jobs]
+        self._has_called = [False] * len(self._parsers)
         start = b"data: " + compact(self._fields)[:-1]
-        self._heads = [start + b',"choices":[{"index":%d,"delta":' % index for index in range(len(self._readers))]
+        self._heads = [start + b',"choices":[{"index":%d,"delta":' % index for index in range(len(self._parsers))]
         self._text_heads = [head + b'{"content":' for head in self._heads]
         self._after = b"}]" + (b',"usage":null' if self._wants_usage else b"") + b"}\n\n"
         self._plain = b',"logprobs":null,"finish_reason":null' + self._after
@@ -84,15 +72,15 @@ class _Writer:
         return b"".join([head + first for head in self._heads])
 
     def push(self, index: int, piece: Piece) -> bytes:
-        reader = self._readers[index]
-        if reader is None:
+        parser = self._parsers[index]
+        if parser is None:
             if piece.stop_reason is None and not self._tells_logprobs:
                 return self._text_heads[index] + quoted(piece.text) + self._text_plain if piece.text else b""
             parts: list[str | CallPart] = [piece.text] if piece.text else []
         else:
-            parts = reader.push(piece.text)
+            parts = parser.push(piece.text)
             if piece.stop_reason is not None:
-                parts += reader.finish()
+                parts += parser.finish()
         tail = self._plain
         if piece.logprobs and self._tells_logprobs:
             told_logprobs = compact(chat_logprobs(self._prepared.served.model.tokenizer, piece.logprobs))

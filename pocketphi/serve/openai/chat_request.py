@@ -76,7 +76,7 @@ class Function(RequestModel):
     name: FunctionName
     description: str | None = None
     parameters: dict[str, Any] | None = Field(None, description="A JSON schema of an object.")
-    strict: bool | None = None
+    strict: bool | None = Field(None, description="Refuse parameters that cannot be kept to.")
 
 
 class Tool(RequestModel):

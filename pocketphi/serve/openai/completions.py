@@ -6,7 +6,6 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from pocketphi.runtime.scheduler.job import Piece
-from pocketphi.serve.openai import structure
 from pocketphi.serve.openai.answers import Answers
 from pocketphi.serve.openai.body import read
 from pocketphi.serve.openai.errors import ApiError
@@ -16,6 +15,7 @@ from pocketphi.serve.openai.other_requests import CompletionRequest
 from pocketphi.serve.openai.plan import Plan, beside, check_prompt, encode_text, plan
 from pocketphi.serve.openai.served import ServedModel
 from pocketphi.serve.openai.service import Envelope, Service, tenant_of
+from pocketphi.serve.openai.structure import grammar_of
 from pocketphi.serve.openai.whole import FINISH_REASONS, WholeAnswer, collect
 
 DEFAULT_MAX_TOKENS = 16
@@ -41,7 +41,7 @@ async def create_completion(service: Service, request: Request) -> Response:
         tenant=tenant_of(request),
         max_tokens=asked.max_tokens or DEFAULT_MAX_TOKENS,
         stop_ids=served.model.stop_ids(),
-        grammar=await structure.grammar_of(served, asked.structured_outputs),
+        grammar=await grammar_of(served, asked.structured_outputs),
         top_logprobs=asked.logprobs,
     )
     answers = service.answers(served, planned.jobs)

@@ -4,14 +4,17 @@ from dataclasses import dataclass
 
 from starlette.requests import Request
 
-from pocketphi.serve.openai import structure
+from pocketphi.runtime.scheduler.job import Grammar
 from pocketphi.serve.openai.answers import Answers
-from pocketphi.serve.openai.calls import Reader
 from pocketphi.serve.openai.chat_request import ChatRequest
+from pocketphi.serve.openai.errors import ApiError
 from pocketphi.serve.openai.plan import Plan, check_prompt, plan
-from pocketphi.serve.openai.prompts import conversation_prompt
+from pocketphi.serve.openai.prompts import conversation, prompt_tokens
 from pocketphi.serve.openai.served import ServedModel
 from pocketphi.serve.openai.service import Service, tenant_of
+from pocketphi.serve.openai.structure import compiled, form_of, grammar_of
+from pocketphi.serve.tool_answers import CallParser
+from pocketphi.serve.tools import ToolPlan
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,12 +23,13 @@ class Prepared:
 
     asked: ChatRequest
     served: ServedModel
+    told: ToolPlan
     planned: Plan
     answers: Answers
 
-    def reader(self) -> Reader | None:
-        """A fresh reader for one answer; None if it is text and nothing else."""
-        return None
+    def parser(self) -> CallParser | None:
+        """Reads one answer; None if it is text and nothing else."""
+        return self.told.parser()
 
 
 async def prepare(service: Service, request: Request, asked: ChatRequest) -> Prepared:
@@ -35,11 +39,16 @@ async def prepare(service: Service, request: Request, asked: ChatRequest) -> Pre
         ApiError: the request cannot be answered.
     """
     served = service.models.named(asked.model)
-    tokens = await conversation_prompt(
+    told = conversation(
         served,
         asked.messages,
-        opens=asked.add_generation_prompt is not False,
-        continues=asked.continue_final_message is True,
+        tools=asked.tools,
+        choice=asked.tool_choice,
+        is_parallel=asked.parallel_tool_calls is not False,
+        answer=form_of(asked.structured_outputs, asked.response_format),
+    )
+    tokens = await prompt_tokens(
+        served, told, opens=asked.add_generation_prompt, continues=asked.continue_final_message
     )
     check_prompt(served, tokens, param="messages")
     planned = plan(
@@ -49,7 +58,20 @@ async def prepare(service: Service, request: Request, asked: ChatRequest) -> Pre
         tenant=tenant_of(request),
         max_tokens=asked.most_tokens,
         stop_ids=served.model.stop_ids(served.model.template),
-        grammar=await structure.grammar_of(served, asked.structured_outputs, asked.response_format),
+        grammar=await _grammar(served, asked, told),
         top_logprobs=(asked.top_logprobs or 0) if asked.logprobs else None,
     )
-    return Prepared(asked=asked, served=served, planned=planned, answers=service.answers(served, planned.jobs))
+    answers = service.answers(served, planned.jobs)
+    return Prepared(asked=asked, served=served, told=told, planned=planned, answers=answers)
+
+
+async def _grammar(served: ServedModel, asked: ChatRequest, told: ToolPlan) -> Grammar | None:
+    structured = asked.structured_outputs
+    if structured is not None and structured.grammar is not None:
+        if told.tools:
+            raise ApiError("`structured_outputs.grammar` and `tools` exclude each other", param="structured_outputs")
+        return await grammar_of(served, structured)
+    if told.tools or told.answer is not None:
+        formed = "structured_outputs" if asked.response_format is None else "response_format"
+        return await compiled(served, told.grammar, param="tools" if told.tools else formed)
+    return None

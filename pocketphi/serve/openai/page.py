@@ -29,6 +29,8 @@ CSP = "; ".join(
         "frame-ancestors 'none'",
     )
 )
+PAGE_ROUTE = "page"
+"""The name of every route to a file of the page: those need no key."""
 MAX_FILES = 2_000
 MAX_FILE_BYTES = 32 << 20
 _SMALLEST_PACKED = 512
@@ -112,4 +114,4 @@ def _route(path: str, file: PageFile) -> Route:
             return Response(file.packed, headers={**file.headers, "content-encoding": "gzip"})
         return Response(file.body, headers=file.headers)
 
-    return Route(path, answer, methods=["GET"], include_in_schema=False)
+    return Route(path, answer, methods=["GET"], name=PAGE_ROUTE, include_in_schema=False)

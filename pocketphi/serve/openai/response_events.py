@@ -16,13 +16,13 @@ from pocketphi.runtime.sampling import TokenLogprob
 from pocketphi.runtime.scheduler.job import Piece
 from pocketphi.runtime.writer import StopReason
 from pocketphi.serve.defaults import TEMPERATURE, TOP_P
-from pocketphi.serve.openai.calls import CallPart
 from pocketphi.serve.openai.conversation import Prepared
 from pocketphi.serve.openai.errors import ApiError
 from pocketphi.serve.openai.events import compact, quoted
 from pocketphi.serve.openai.logprobs import chat_logprobs
 from pocketphi.serve.openai.response_request import ResponseRequest
 from pocketphi.serve.openai.service import Envelope
+from pocketphi.serve.tool_answers import CallPart
 
 _CUT = {StopReason.LENGTH, StopReason.CONTEXT}
 
@@ -32,7 +32,7 @@ class ResponseWriter:
 
     def __init__(self, envelope: Envelope, asked: ResponseRequest, prepared: Prepared) -> None:
         self._envelope, self._asked, self._prepared = envelope, asked, prepared
-        self._reader = prepared.reader()
+        self._parser = prepared.parser()
         self._number = 0
         self._output: list[dict[str, Any]] = []
         self._text: list[str] = []
@@ -56,8 +56,8 @@ class ResponseWriter:
     def write(self, text: str, logprobs: Sequence[TokenLogprob]) -> bytes:
         """More of the answer."""
         parts: list[str | CallPart] = [text] if text else []
-        if self._reader is not None:
-            parts = self._reader.push(text)
+        if self._parser is not None:
+            parts = self._parser.push(text)
         told = []
         if logprobs and self._prepared.asked.logprobs:
             told = chat_logprobs(self._prepared.served.model.tokenizer, logprobs)["content"]
@@ -80,9 +80,9 @@ class ResponseWriter:
 
     def _finish(self) -> bytes:
         events = b""
-        if self._reader is not None:
-            events = self._write(self._reader.finish(), [])
-            self._reader = None
+        if self._parser is not None:
+            events = self._write(self._parser.finish(), [])
+            self._parser = None
         if self._open is None and not self._output:
             events += self._open_message()
         return events + self._close_item()

@@ -5,7 +5,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from pocketphi.serve.openai.body import read
+from pocketphi.serve.openai.body import checked, read
 from pocketphi.serve.openai.chat_request import ChatRequest
 from pocketphi.serve.openai.conversation import prepare
 from pocketphi.serve.openai.errors import ApiError
@@ -68,7 +68,7 @@ def as_chat(asked: ResponseRequest) -> ChatRequest:
     same = ("temperature", "top_p", "top_k", "min_p", "frequency_penalty", "presence_penalty", "repetition_penalty")
     fields = {name: getattr(asked, name) for name in (*same, "logit_bias", "seed", "model", "stream")}
     tells_logprobs = LOGPROBS in (asked.include or ())
-    return ChatRequest.model_validate(
+    return checked(
         {
             **fields,
             "messages": messages,
@@ -79,7 +79,8 @@ def as_chat(asked: ResponseRequest) -> ChatRequest:
             "tool_choice": _choice(asked),
             "parallel_tool_calls": asked.parallel_tool_calls,
             "response_format": _format(asked),
-        }
+        },
+        ChatRequest,
     )
 
 

@@ -8,48 +8,63 @@ from collections.abc import Callable
 
 from pocketphi.errors import UserError
 from pocketphi.runtime.grammar.compiler import GrammarCompiler
+from pocketphi.runtime.grammar.sources import choice_source, regex_source, schema_source
 from pocketphi.runtime.scheduler.job import Grammar
-from pocketphi.serve.openai.chat_request import JsonSchemaFormat, ResponseFormat
+from pocketphi.serve.openai.chat_request import JsonSchemaFormat, ResponseFormat, TextFormat
 from pocketphi.serve.openai.errors import ApiError
 from pocketphi.serve.openai.fields import StructuredOutputs
 from pocketphi.serve.openai.served import ServedModel
 
 
-async def grammar_of(
-    served: ServedModel, structured: StructuredOutputs | None, response_format: ResponseFormat | None = None
-) -> Grammar | None:
-    """The grammar that a request asks for, if any.
+def form_of(structured: StructuredOutputs | None, response_format: ResponseFormat | None = None) -> str | None:
+    """What the answer may be, as the right side of a rule; None for anything, and for a whole `grammar`.
 
     Raises:
-        ApiError: it is wrong, too costly, or there are two.
+        ApiError: it is wrong or too large, or there are two.
     """
-    is_formed = response_format is not None and response_format.type != "text"
-    if structured is None and not is_formed:
-        return None
-    if structured is not None and is_formed:
-        raise ApiError("`structured_outputs` and `response_format` exclude each other", param="structured_outputs")
-    param = "response_format" if structured is None else "structured_outputs"
-
-    def make(compiler: GrammarCompiler) -> Grammar:
-        if structured is None:
+    param = "structured_outputs" if response_format is None else "response_format"
+    try:
+        if response_format is not None and not isinstance(response_format, TextFormat):
+            if structured is not None:
+                raise ApiError("`structured_outputs` and `response_format` exclude each other", param=param)
             if isinstance(response_format, JsonSchemaFormat):
-                return compiler.json_schema(response_format.json_schema.schema_)
-            return compiler.json_object()
+                return schema_source(response_format.json_schema.schema_)
+            return schema_source({"type": "object"})
+        if structured is None:
+            return None
         if structured.json_ is not None:
-            return compiler.json_schema(structured.json_)
+            return schema_source(structured.json_)
         if structured.regex is not None:
-            return compiler.regex(structured.regex)
-        if structured.choice is not None:
-            return compiler.choice(structured.choice)
-        assert structured.grammar is not None
-        return compiler.lark(structured.grammar)
-
-    return await compiled(served, make, param=param)
+            return regex_source(structured.regex)
+        return None if structured.choice is None else choice_source(structured.choice)
+    except UserError as error:
+        raise ApiError.of(error, param=param) from None
 
 
-async def compiled(served: ServedModel, make: Callable[[GrammarCompiler], Grammar], *, param: str) -> Grammar:
-    """What `make` makes, in a thread. Raises `ApiError` naming `param`."""
+async def compiled(
+    served: ServedModel, make: Callable[[GrammarCompiler], Grammar | None], *, param: str
+) -> Grammar | None:
+    """What `make` makes, in a thread.
+
+    Raises:
+        ApiError: the grammar is wrong, or too costly; names `param`.
+    """
     try:
         return await asyncio.to_thread(make, served.grammars)
     except UserError as error:
         raise ApiError.of(error, param=param) from None
+
+
+async def grammar_of(served: ServedModel, structured: StructuredOutputs | None) -> Grammar | None:
+    """The grammar that a plain completion asks for, if any. Raises `ApiError`."""
+    if structured is None:
+        return None
+    form, whole = form_of(structured), structured.grammar
+
+    def make(compiler: GrammarCompiler) -> Grammar:
+        if whole is not None:
+            return compiler.lark(whole)
+        assert form is not None
+        return compiler.rule(form)
+
+    return await compiled(served, make, param="structured_outputs")

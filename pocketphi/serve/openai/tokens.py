@@ -7,7 +7,7 @@ from pocketphi.serve.openai.body import read
 from pocketphi.serve.openai.errors import ApiError
 from pocketphi.serve.openai.other_requests import DetokenizeRequest, TokenizeRequest
 from pocketphi.serve.openai.plan import beside, encode_text
-from pocketphi.serve.openai.prompts import conversation_prompt
+from pocketphi.serve.openai.prompts import conversation, prompt_tokens
 from pocketphi.serve.openai.service import Service
 
 
@@ -19,11 +19,9 @@ async def tokenize(service: Service, request: Request) -> Response:
         tokens = await beside(len(asked.prompt), encode_text, served, asked.prompt, add_special_tokens=with_bos)
     else:
         assert asked.messages is not None
-        tokens = await conversation_prompt(
-            served,
-            asked.messages,
-            opens=asked.add_generation_prompt is not False,
-            continues=asked.continue_final_message is True,
+        told = conversation(served, asked.messages, tools=asked.tools)
+        tokens = await prompt_tokens(
+            served, told, opens=asked.add_generation_prompt, continues=asked.continue_final_message
         )
     reply = {"count": len(tokens), "max_model_len": served.model.context_size, "tokens": tokens}
     if asked.return_token_strs:
