@@ -44,6 +44,9 @@ class Settings:
     endpoint_key: str | None = field(repr=False)
     """`POCKETPHI_API_KEY`: what a model's server (`pocketphi eval http://...`) asks for."""
 
+    serve_keys: tuple[str, ...] = field(repr=False)
+    """`POCKETPHI_SERVE_KEYS`: what `pocketphi serve` asks of its clients, separated by commas or spaces."""
+
     no_color: bool
     """`NO_COLOR`: set to anything but an empty value."""
 
@@ -66,6 +69,7 @@ def settings(environ: Mapping[str, str] | None = None) -> Settings:
         hf_endpoint=(env.get("HF_ENDPOINT") or DEFAULT_ENDPOINT).rstrip("/"),
         hf_token=env.get("HF_TOKEN", "").strip() or _stored_token(hf_home / "token"),
         endpoint_key=env.get("POCKETPHI_API_KEY", "").strip() or None,
+        serve_keys=tuple(env.get("POCKETPHI_SERVE_KEYS", "").replace(",", " ").split()),
         no_color=bool(env.get("NO_COLOR")),
         data_dir=Path(env["POCKETPHI_DATA"]).expanduser() if env.get("POCKETPHI_DATA") else None,
     )

@@ -30,6 +30,10 @@ _EXTRAS = {
     **dict.fromkeys(("torch", "safetensors", "pydantic"), "train"),
     **dict.fromkeys(("daft", "fastwarc", "py3langid", "pyarrow", "resiliparse", "trafilatura"), "data"),
     "lm_eval": "eval",
+    **dict.fromkeys(
+        ("cryptography", "fastapi", "httptools", "llguidance", "prometheus_client", "psutil", "segno", "uvicorn"),
+        "serve",
+    ),
 }
 
 

@@ -7,6 +7,7 @@ import typer
 from pocketphi.cli import benchmarks, make, measure, models, talk
 from pocketphi.cli.doctor import doctor
 from pocketphi.cli.plan import plan
+from pocketphi.cli.serve import serve
 from pocketphi.version import __version__
 
 app = typer.Typer(
@@ -18,6 +19,7 @@ app = typer.Typer(
 )
 
 app.command("chat")(talk.chat)
+app.command("serve")(serve)
 app.command("pull")(models.pull)
 app.command("import")(models.import_)
 app.command("list")(models.list_)

@@ -1,12 +1,15 @@
 """`pocketphi doctor`: what this machine has for a chat, and what is missing."""
 
+import http.client
 import importlib.util
 import json as json_format
 import os
 import platform
 import shutil
+import socket
 import urllib.parse
 from dataclasses import dataclass
+from pathlib import Path
 
 import typer
 
@@ -27,8 +30,11 @@ class Finding:
 
 
 def doctor(json: Json = False) -> None:
-    """Look at what a chat needs here: engine, processor, memory, folders, models. Exits 1 if something is missing."""
-    findings = [_program(), _engine(), _memory(), _cache(), _models(), _network()]
+    """Look at what a chat and a server need here: engine, processor, memory, folders, models, libraries, the port.
+
+    Says what to do about what is missing, and exits 1 if a chat would fail for it.
+    """
+    findings = [_program(), _engine(), _memory(), _cache(), _models(), _network(), _server(), _port(), _page()]
     problems = [finding for finding in findings if finding.problem is not None]
     if json:
         print(json_format.dumps({f.what: {"found": f.found, "problem": f.problem} for f in findings}))
@@ -54,8 +60,10 @@ def _engine() -> Finding:
         library = abi.library()
     except UserError as error:
         return Finding(what="engine", found="not loaded", problem=str(error).replace("\n\nhint: ", "; "))
-    best = abi.Isa(library.pp_best_isa()).name.lower()
-    return Finding(what="engine", found=f"{best} instructions, {available_cores()} cores")
+    best = abi.Isa(library.pp_best_isa())
+    lacking = [isa.name.lower() for isa in abi.Isa if isa > best]
+    slower = f", not {' and '.join(lacking)}: prompts are read more slowly" if lacking else ""
+    return Finding(what="engine", found=f"{best.name.lower()} instructions{slower}; {available_cores()} cores")
 
 
 def _memory() -> Finding:
@@ -81,12 +89,16 @@ def _cache() -> Finding:
 
 def _models() -> Finding:
     from pocketphi.hub import list_models
+    from pocketphi.hub.disk import human_size
 
     stored = list_models()
     damaged = [model.name for model in stored if model.problem is not None]
+    taken = human_size(sum(model.path.stat().st_size for model in stored if model.path.is_file()))
     return Finding(
         what="models",
-        found=", ".join(model.name for model in stored) or "none yet; `pocketphi chat` pulls a small one",
+        found=f"{', '.join(model.name for model in stored)}: {taken}"
+        if stored
+        else "none yet; `pocketphi chat` pulls a small one",
         problem=f"`pocketphi rm {' '.join(damaged)}` removes what cannot be opened" if damaged else None,
     )
 
@@ -102,3 +114,58 @@ def _network() -> Finding:
     if address.scheme not in ("http", "https") or not address.netloc:
         problem = "`HF_ENDPOINT` is no address such as https://huggingface.co"
     return Finding(what="network", found=f"used by `pull` alone: {here.hf_endpoint}, pip", problem=problem)
+
+
+def _server() -> Finding:
+    needed = ("cryptography", "fastapi", "httptools", "llguidance", "prometheus_client", "psutil", "segno", "uvicorn")
+    lacking = [name for name in needed if importlib.util.find_spec(name) is None]
+    if lacking:
+        return Finding(what="server", found=f"lacks {', '.join(lacking)}; `pip install 'pocketphi[serve]'` brings them")
+    folder = settings().state_dir / "serve"
+    certificate = folder / "server.crt"
+    if not certificate.is_file():
+        return Finding(what="server", found="its libraries are here; HTTPS is set up by the first `--host`")
+    from cryptography import x509
+
+    try:
+        expires = x509.load_pem_x509_certificate(certificate.read_bytes()).not_valid_after_utc
+    except (OSError, ValueError):
+        problem = f"`{certificate}` cannot be read; remove it, and the next start makes a new one"
+        return Finding(what="server", found="its certificate is damaged", problem=problem)
+    return Finding(what="server", found=f"its libraries are here; certificate until {expires:%Y-%m-%d}, then made anew")
+
+
+def _port() -> Finding:
+    from pocketphi.cli.serve import PORT
+
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", PORT))
+        except OSError:
+            owner = "a server of ours" if _is_ours(PORT) else "another program"
+            return Finding(
+                what="port", found=f"{PORT} is taken by {owner}; `pocketphi serve --port 0` takes a free one"
+            )
+    return Finding(what="port", found=f"{PORT} is free for `pocketphi serve`")
+
+
+def _is_ours(port: int) -> bool:
+    """Whether what listens there calls itself pocketphi. Asks this machine alone."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=1)
+    try:
+        connection.request("GET", "/health")
+        return connection.getresponse().getheader("x-served-by") == "pocketphi"
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def _page() -> Finding:
+    index = Path(__file__).parents[1] / "serve" / "page" / "index.html"
+    if index.is_file():
+        return Finding(what="page", found="the chat page is built")
+    node = shutil.which("node")
+    how = "`make web` builds it" if node else "`make web` builds it and needs Node.js 20"
+    return Finding(what="page", found=f"the chat page is not built; {how}")

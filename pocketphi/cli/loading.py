@@ -82,6 +82,43 @@ def _open_model(name: str, threads: int | None, context: int | None, activation_
     return Model(file, threads=threads, context=size, activation_bits=activation_bits)
 
 
+def open_served(name: str, *, threads: int | None, context: int | None, parallel: int, models: int) -> "Model":
+    """Load a model for `parallel` sequences at once, after saying what memory it takes and what bounds its cache.
+
+    Args:
+        models: how many share the memory that is available, this one included.
+
+    Raises:
+        UserError: as `open_model`.
+    """
+    from pocketphi.formats.pocket import open_pocket
+    from pocketphi.hub import resolve
+    from pocketphi.hub.disk import human_size
+    from pocketphi.runtime.machine import available_memory
+    from pocketphi.runtime.memory import plan_serving
+    from pocketphi.runtime.model import Model
+
+    with _collector_paused():
+        path = resolve(name)
+        file = open_pocket(path)
+        available = available_memory()
+        plan = plan_serving(
+            file.config,
+            weights_bytes=file.size,
+            wanted=context,
+            available=None if available is None else available // models,
+            parallel=parallel,
+            threads=threads,
+        )
+        full = plan.full_sequences(file.config)
+        notice(
+            f"{path.stem}: takes up to {human_size(plan.memory.total)} of memory; its cache of keys and values is "
+            f"bounded by {human_size(plan.budget)}: of {parallel} answers at once {min(full, parallel)} may fill their "
+            f"context of {plan.context:,} tokens"
+        )
+        return Model(file, threads=threads, context=plan.context, page_budget_bytes=plan.budget)
+
+
 @contextmanager
 def _collector_paused() -> Iterator[None]:
     """Loading makes half a million objects that stay: looking for garbage among them costs 60 ms of 480."""

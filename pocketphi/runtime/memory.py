@@ -10,7 +10,7 @@ alternative is what users of other runtimes report: a killed process, or a machi
 Logits of a whole text (`Model.logits`) are the caller's, and are not counted.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pocketphi.architecture import DecoderConfig
 from pocketphi.errors import UserError, is_whole
@@ -176,6 +176,54 @@ def choose_context(
             else "close other programs, or take a smaller model",
         )
     return context, plan
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServingPlan:
+    """How a model is loaded for several sequences at once."""
+
+    context: int
+    """Positions that each may take."""
+    budget: int
+    """Bytes of cached keys and values, of all sequences together and of prefixes that are kept."""
+    memory: MemoryPlan
+    """With the whole budget used."""
+
+    def full_sequences(self, config: DecoderConfig) -> int:
+        """Sequences that may fill their context at the same time."""
+        return self.budget // (_pages(self.context) * page_bytes(config))
+
+
+def plan_serving(
+    config: DecoderConfig,
+    *,
+    weights_bytes: int,
+    wanted: int | None,
+    available: int | None,
+    parallel: int,
+    threads: int | None = None,
+) -> ServingPlan:
+    """The context and the memory of cached keys for `parallel` sequences.
+
+    A context that nobody asked for is as large as the model knows and as `parallel` of them fit easily. One that was
+    asked for may be larger: then fewer fill it at the same time.
+
+    Args:
+        wanted, available: as `choose_context` takes them.
+
+    Raises:
+        UserError: as `choose_context`.
+    """
+    if wanted is None and available is not None:
+        bare = plan_memory(config, weights_bytes=weights_bytes, context=0, threads=threads).total
+        easy = int((available * SHARE_BY_DEFAULT - bare) // parallel // page_bytes(config)) * PAGE_POSITIONS
+        wanted = min(config.max_position_embeddings, max(easy, SMALLEST_CONTEXT))
+    context, one = choose_context(
+        config, weights_bytes=weights_bytes, wanted=wanted, available=available, threads=threads
+    )
+    room = parallel * one.cache if available is None else max(one.cache, available - (one.total - one.cache))
+    budget = min(parallel * one.cache, room)
+    return ServingPlan(context=context, budget=budget, memory=replace(one, cache=budget))
 
 
 def _size(num_bytes: int) -> str:

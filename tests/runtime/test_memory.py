@@ -10,7 +10,14 @@ from pocketphi.architecture import DecoderConfig, RopeConfig
 from pocketphi.errors import UserError
 from pocketphi.formats.pocket import PocketFile
 from pocketphi.runtime import machine
-from pocketphi.runtime.memory import cache_bytes_per_position, choose_context, page_budget, plan_memory
+from pocketphi.runtime.memory import (
+    SMALLEST_CONTEXT,
+    cache_bytes_per_position,
+    choose_context,
+    page_budget,
+    plan_memory,
+    plan_serving,
+)
 from pocketphi.runtime.model import Model
 from tiny import tiny_config
 
@@ -144,3 +151,22 @@ def test_hyper_threads_count_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     for cpu, siblings in enumerate(["0,2", "1,3", "0,2", "1,3"]):
         write_cgroup(tmp_path, **{f"cpu{cpu}__topology__thread_siblings_list": siblings})
     assert machine.available_cores() == 2
+
+
+@pytest.mark.parametrize("parallel", [1, 4, 8])
+@pytest.mark.parametrize("gib", [6, 16, 64])
+def test_several_full_contexts_fit_when_serving(parallel: int, gib: int):
+    plan = plan_serving(MINI, weights_bytes=2 * GIB, wanted=None, available=gib * GIB, parallel=parallel)
+    assert plan.full_sequences(MINI) >= parallel or plan.context == SMALLEST_CONTEXT
+    assert plan.memory.total <= gib * GIB
+    one = choose_context(MINI, weights_bytes=2 * GIB, wanted=None, available=gib * GIB)[0]
+    assert plan.context <= one
+
+
+def test_a_long_context_that_was_asked_for_is_served_to_fewer_at_once():
+    plan = plan_serving(MINI, weights_bytes=2 * GIB, wanted=32_768, available=24 * GIB, parallel=4)
+    assert plan.context == 32_768
+    assert plan.full_sequences(MINI) == 1
+    assert plan.memory.total <= 24 * GIB
+    with pytest.raises(UserError, match="of memory needed"):
+        plan_serving(MINI, weights_bytes=2 * GIB, wanted=65_536, available=24 * GIB, parallel=4)
