@@ -45,10 +45,14 @@ class Limits:
 class Matcher(Protocol):
     """What a grammar allows next, in one answer that is being written."""
 
-    def mask(self) -> NDArray[np.uint32]:
+    def mask(self, left: int | None = None) -> NDArray[np.uint32]:
         """Bit t % 32 of word t / 32 is set if token t may come next; (ceil(V / 32),), valid until `accept`.
 
-        It says nothing about tokens that end the turn: a grammar does not know them.
+        It says nothing about tokens that end the turn: a grammar does not know them. None is set where the answer is
+        to end.
+
+        Args:
+            left: tokens that may still be written: where they are few, those that lead to an end.
         """
         ...
 
@@ -110,8 +114,11 @@ class Writer:
         If `stop_reason` is None afterwards, `tokens[-1]` goes to the model next.
         """
         position = self._prompt_length + len(self.tokens)
-        token, logprob = self._sampler.draw(logits, self.tokens, position, allowed=self._allowed())
-        if token in self._limits.stop_ids:
+        allowed = None if self._matcher is None else self._allowed(self._matcher)
+        token, logprob = None, 0.0
+        if allowed is None or allowed.any():
+            token, logprob = self._sampler.draw(logits, self.tokens, position, allowed=allowed)
+        if token is None or token in self._limits.stop_ids:
             rest = self._end(StopReason.END)
             self.text += rest
             return rest
@@ -133,14 +140,15 @@ class Writer:
         self.text += piece
         return piece
 
-    def _allowed(self) -> NDArray[np.uint32] | None:
+    def _allowed(self, matcher: Matcher) -> NDArray[np.uint32]:
         """The matcher's mask, with the tokens that end the turn just where the text may end."""
-        if self._matcher is None:
-            return None
-        allowed = self._matcher.mask().copy()
+        left = self._limits.context - self._prompt_length - len(self.tokens)
+        if self._limits.max_tokens is not None:
+            left = min(left, self._limits.max_tokens - len(self.tokens))
+        allowed = matcher.mask(left).copy()
         for token in self._limits.stop_ids:
             bit = np.uint32(1 << token % 32)
-            if self._matcher.may_end:
+            if matcher.may_end:
                 allowed[token // 32] |= bit
             else:
                 allowed[token // 32] &= ~bit
