@@ -93,6 +93,7 @@ class EventStream(Response):
             self._metrics.left(answers)
             return
         except ApiError as error:
+            self._metrics.left(answers)
             if not has_begun:
                 await error.response(scope, receive, send)
                 return

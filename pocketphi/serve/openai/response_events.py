@@ -64,13 +64,13 @@ class ResponseWriter:
         return self._write(parts, told)
 
     def end(self) -> bytes:
-        events = self._finish()
+        events = self._finish(self._reason)
         response = self.close(self._reason)
         return events + self._event(f"response.{response['status']}", response=response)
 
     def close(self, reason: StopReason) -> dict[str, Any]:
         """The whole response, at its end."""
-        self._finish()
+        self._finish(reason)
         return self._response("incomplete" if reason in _CUT else "completed")
 
     def failed(self, error: ApiError) -> bytes:
@@ -78,14 +78,14 @@ class ResponseWriter:
         response = {**self._response("failed"), "error": {"code": "server_error", "message": error.message}}
         return events + self._event("response.failed", response=response)
 
-    def _finish(self) -> bytes:
+    def _finish(self, reason: StopReason) -> bytes:
         events = b""
         if self._parser is not None:
             events = self._write(self._parser.finish(), [])
             self._parser = None
         if self._open is None and not self._output:
             events += self._open_message()
-        return events + self._close_item()
+        return events + self._close_item("incomplete" if reason in _CUT else "completed")
 
     def _write(self, parts: Sequence[str | CallPart], logprobs: list[dict[str, Any]]) -> bytes:
         events = b""
@@ -136,7 +136,7 @@ class ResponseWriter:
             events += self._event(kind, item_id=item["id"], output_index=len(self._output) - 1, delta=part.arguments)
         return events
 
-    def _close_item(self) -> bytes:
+    def _close_item(self, status: str = "completed") -> bytes:
         if self._open is None:
             return b""
         item, index = self._output[-1], len(self._output) - 1
@@ -151,7 +151,7 @@ class ResponseWriter:
             kind, arguments = "response.function_call_arguments.done", item["arguments"]
             events = self._event(kind, item_id=item["id"], output_index=index, name=item["name"], arguments=arguments)
         self._open = None
-        item["status"] = "completed"
+        item["status"] = status
         return events + self._event("response.output_item.done", output_index=index, item=item)
 
     def _added(self, item: dict[str, Any]) -> bytes:
