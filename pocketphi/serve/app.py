@@ -25,12 +25,14 @@ def guarded_app(
     allowed_origins: Sequence[str] = (),
     certificate: Certificate | None = None,
     options: ServeOptions | None = None,
+    body_seconds: float = 10.0,
 ) -> ASGIApp:
     """What uvicorn runs.
 
     Args:
         keys: one of them opens; none: everybody on this machine is let in.
         allowed_origins: pages of other origins that may ask.
+        body_seconds: a request's body must arrive in.
     """
     app = create_app(served, options)
     # The page holds no secret, and a browser that opens it cannot send a key yet.
@@ -54,5 +56,6 @@ def guarded_app(
             allowed_origins=frozenset(allowed_origins),
             keys=tuple(keys),
             open_paths=frozenset(open_paths),
+            body_seconds=body_seconds,
         ),
     )

@@ -8,6 +8,7 @@ import asyncio
 import os
 import signal
 import socket
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
@@ -32,7 +33,21 @@ def serve(
     limits: Limits | None = None,
     drain_seconds: float = 10.0,
 ) -> int:
-    """Answer until a signal comes; how many answers were cut short.
+    """Answer until a signal comes; how many answers were cut short. Arguments as `make_server`."""
+    server = make_server(app, schedulers, certificate=certificate, limits=limits, drain_seconds=drain_seconds)
+    server.run(sockets=list(listening.sockets))
+    return server.num_cut
+
+
+def make_server(
+    app: ASGIApp,
+    schedulers: Sequence[Scheduler],
+    *,
+    certificate: Certificate | None = None,
+    limits: Limits | None = None,
+    drain_seconds: float = 10.0,
+) -> "DrainingServer":
+    """A server to run on open sockets.
 
     Args:
         app: with its guard around it.
@@ -56,21 +71,25 @@ def serve(
         # The schedulers end what still runs after `drain_seconds`; this is for clients that do not read the end.
         timeout_graceful_shutdown=round(drain_seconds) + 3,
     )
-    server = _Server(config, schedulers, drain_seconds)
-    server.run(sockets=list(listening.sockets))
-    return server.num_cut
+    return DrainingServer(config, schedulers, drain_seconds)
 
 
-class _Server(uvicorn.Server):
+class DrainingServer(uvicorn.Server):
+    """Ends running answers politely when it is asked to exit."""
+
     def __init__(self, config: uvicorn.Config, schedulers: Sequence[Scheduler], drain_seconds: float) -> None:
         super().__init__(config)
         self._schedulers = schedulers
         self._drain_seconds = drain_seconds
         self.num_cut = 0
+        """Answers that did not come to their end."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Ours, without uvicorn's raising them again at the end: a server that was asked to stop has done its work."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
         previous = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             yield

@@ -148,7 +148,7 @@ def protocol_class(limits: Limits) -> type[HttpToolsProtocol]:
 
         def _check_head(self) -> None:
             """What llhttp lets pass and another reader could take otherwise."""
-            if self.parser.get_http_version() not in _VERSIONS:
+            if self.parser.get_http_version() not in _VERSIONS or self.parser.should_upgrade():
                 self._malformed(400)
             if not self.url.startswith(b"/") and not (self.url == b"*" and self.parser.get_method() == b"OPTIONS"):
                 self._malformed(400)  # an absolute form names a host of its own
