@@ -12,6 +12,7 @@ at once; times are from the first token to the last. A claim is the median of th
 """
 
 import argparse
+import contextlib
 import json
 import statistics
 import sys
@@ -151,10 +152,8 @@ def _judged(case: Case, answer: Answer) -> dict[str, Any]:
     line["finished"] = answer.reason is StopReason.END
     line["valid"] = False
     if line["finished"]:
-        try:
+        with contextlib.suppress(ValueError):  # not even JSON
             line["valid"] = Draft202012Validator(case.schema).is_valid(json.loads(answer.text))
-        except ValueError:
-            pass  # not even JSON
     if not line["valid"]:
         line |= {"reason": answer.reason or answer.error, "schema": case.schema, "end": answer.text[-200:]}
     return line

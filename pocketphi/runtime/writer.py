@@ -114,14 +114,14 @@ class Writer:
         If `stop_reason` is None afterwards, `tokens[-1]` goes to the model next.
         """
         position = self._prompt_length + len(self.tokens)
-        allowed = None if self._matcher is None else self._allowed(self._matcher)
-        token, logprob = None, 0.0
-        if allowed is None or allowed.any():
-            token, logprob = self._sampler.draw(logits, self.tokens, position, allowed=allowed)
-        if token is None or token in self._limits.stop_ids:
-            rest = self._end(StopReason.END)
-            self.text += rest
-            return rest
+        allowed = None
+        if self._matcher is not None:
+            allowed = self._allowed(self._matcher)
+            if self._matcher.may_end and not allowed.any():
+                return self._end_turn()
+        token, logprob = self._sampler.draw(logits, self.tokens, position, allowed=allowed)
+        if token in self._limits.stop_ids:
+            return self._end_turn()
         self.tokens.append(token)
         if self._top_logprobs is not None:
             top = likeliest(logits, self._top_logprobs)
@@ -153,6 +153,11 @@ class Writer:
             else:
                 allowed[token // 32] &= ~bit
         return allowed
+
+    def _end_turn(self) -> str:
+        rest = self._end(StopReason.END)
+        self.text += rest
+        return rest
 
     def _end(self, reason: StopReason) -> str:
         """What decoder and stop strings held back."""

@@ -82,7 +82,7 @@ Choice = Literal["none", "auto", "required"] | Named
 class Compiles(Protocol):
     """`runtime.grammar.compiler.GrammarCompiler`, as far as it is needed here."""
 
-    def compile(self, lark: str) -> Any:
+    def compile(self, lark: str, *, closes: bool = False) -> Any:
         """A grammar, or `UserError`."""
         ...
 
@@ -98,7 +98,7 @@ class ToolPlan:
     is_parallel: bool = True
     is_list: bool = False
     answer: str | None = field(default=None, repr=False)
-    """What text other than calls may be; None for anything."""
+    """JSON that text other than calls must be; None for anything."""
 
     def grammar(self, compiler: Compiles) -> Any:
         """What the answer may be; None for anything. Takes up to a tenth of a second.
@@ -107,13 +107,13 @@ class ToolPlan:
             UserError: a strict tool's schema cannot be kept to, or is too large.
         """
         if not self.tools:
-            return None if self.answer is None else compiler.compile(f"start: {self.answer}")
+            return None if self.answer is None else compiler.compile(f"start: {self.answer}", closes=True)
         try:
-            return compiler.compile(self.lark())
+            return compiler.compile(self.lark(), closes=self.needs_call)
         except UserError:
             if all(tool.strict for tool in self.tools):
                 raise
-            return compiler.compile(self.lark(keeps_schemas=False))
+            return compiler.compile(self.lark(keeps_schemas=False), closes=self.needs_call)
 
     def lark(self, *, keeps_schemas: bool = True) -> str:
         """The grammar's text.
@@ -156,7 +156,7 @@ def plan_tools(
         tools: all that there are; `choice` "none" hides them.
         choice: whether the answer may be a call, must be one, or must be of one tool.
         is_parallel: whether an answer may hold several calls.
-        answer: what an answer other than calls may be, by a function of `runtime.grammar.sources`; None for anything.
+        answer: JSON that an answer other than calls must be, by `schema_source`; None for any text.
 
     Raises:
         UserError: a result answers no call, a tool is chosen that is not there, or the template cannot express it.

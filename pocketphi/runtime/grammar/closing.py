@@ -35,7 +35,7 @@ class Closers:
         self.lengths = np.fromiter(map(len, pieces), np.int32, len(pieces))
         brackets = self._by_length([piece.strip(b"]}") == b"" for piece in pieces])
         self._in_string = self._by_length([piece[:1] == b'"' and piece[1:].strip(b"]}") == b"" for piece in pieces])
-        self._outside = (*brackets, *(_packed([piece == text for piece in pieces]) for text in (b'""', b'"', b",")))
+        self._outside = (*brackets, *(packed([piece == text for piece in pieces]) for text in (b'""', b'"', b",")))
 
     def narrow(self, mask: NDArray[np.uint32], state: "JsonState") -> NDArray[np.uint32]:
         """Those of `mask` that close, and most at once, if there are any."""
@@ -48,7 +48,7 @@ class Closers:
     def _by_length(self, chosen: Sequence[bool]) -> tuple[NDArray[np.uint32], ...]:
         """The chosen tokens, the longest first."""
         lengths = self.lengths * np.array(chosen)
-        return tuple(_packed(lengths == length) for length in np.unique(lengths[lengths > 0])[::-1])
+        return tuple(packed(lengths == length) for length in np.unique(lengths[lengths > 0])[::-1])
 
 
 class JsonState:
@@ -115,10 +115,10 @@ class Closing:
         return MOST_STEPS
 
 
-def _packed(chosen: Sequence[bool] | NDArray[np.bool_]) -> NDArray[np.uint32]:
-    """Bit t % 32 of word t / 32."""
-    packed = np.packbits(np.asarray(chosen, bool), bitorder="little")
-    return np.pad(packed, (0, -len(packed) % 4)).view(np.uint32)
+def packed(chosen: Sequence[bool] | NDArray[np.bool_]) -> NDArray[np.uint32]:
+    """Bit t % 32 of word t / 32 is set for the chosen tokens t."""
+    octets = np.packbits(np.asarray(chosen, bool), bitorder="little")
+    return np.pad(octets, (0, -len(octets) % 4)).view(np.uint32)
 
 
 def _unpacked(mask: NDArray[np.uint32]) -> NDArray[np.int64]:

@@ -23,7 +23,7 @@ from typing import Any
 import llguidance
 
 from pocketphi.errors import UserError
-from pocketphi.runtime.grammar.closing import Closers, Closing
+from pocketphi.runtime.grammar.closing import Closers, Closing, packed
 from pocketphi.runtime.grammar.matcher import GrammarMatcher, error_of
 from pocketphi.runtime.grammar.sources import choice_source, lark_source, regex_source, schema_source
 from pocketphi.tokenizer import Tokenizer
@@ -111,7 +111,7 @@ class CompiledGrammar:
     """What an answer may be; serves any number of answers at once (`scheduler.job.Grammar`)."""
 
     def __init__(self, vocabulary: "Vocabulary", lark: str, *, closes: bool) -> None:
-        self._pieces, self._closers = vocabulary.pieces, vocabulary.closers if closes else None
+        self._vocabulary, self._closes = vocabulary, closes
         self._begun = _compiled(vocabulary.first, lark)
         self._rest = None if vocabulary.rest is vocabulary.first else _compiled(vocabulary.rest, lark)
         first = self.start()
@@ -123,8 +123,9 @@ class CompiledGrammar:
         return GrammarMatcher(
             self._begun.deep_copy(),
             None if self._rest is None else self._rest.deep_copy(),
-            self._pieces,
-            None if self._closers is None else Closing(self._closers),
+            self._vocabulary.pieces,
+            self._vocabulary.reachable,
+            Closing(self._vocabulary.closers) if self._closes else None,
         )
 
 
@@ -139,6 +140,8 @@ class Vocabulary:
         hidden = {special.id for special in tokenizer.vocabulary.special if special.hidden}
         self.pieces = [b"" if token in hidden else tokenizer.piece(token) for token in range(vocab_size)]
         """The bytes of every token; none of those that no grammar may reach."""
+        self.reachable = packed([*(piece != b"" for piece in self.pieces), True])
+        """Tokens that have bytes, and the end."""
         self.closers = Closers(self.pieces)
         self.rest = _vocabulary(self.pieces)
         """For all tokens of an answer but the first."""

@@ -18,6 +18,7 @@ class GrammarMatcher:
         matcher: at the beginning.
         rest: the same in the vocabulary for all tokens but the first, if that is another.
         pieces: every token's bytes.
+        reachable: packed as the mask: tokens with bytes, and the end.
         closing: brings the answer to its end while tokens are left; None to leave that to the model.
     """
 
@@ -26,9 +27,11 @@ class GrammarMatcher:
         matcher: llguidance.LLMatcher,
         rest: llguidance.LLMatcher | None,
         pieces: Sequence[bytes],
+        reachable: NDArray[np.uint32],
         closing: Closing | None,
     ) -> None:
-        self._matcher, self._rest, self._pieces, self._closing = matcher, rest, pieces, closing
+        self._matcher, self._rest, self._pieces = matcher, rest, pieces
+        self._reachable, self._closing = reachable, closing
         self._end = len(pieces)
         self._words = np.zeros(self._end // 32 + 1, np.uint32)
         self._mask = self._words[: -(-self._end // 32)]
@@ -76,6 +79,7 @@ class GrammarMatcher:
         self._matcher.unsafe_compute_mask_ptr(self._words.ctypes.data, self._words.nbytes)
         if self._matcher.is_error():
             raise error_of(self._matcher.get_error())
+        self._words &= self._reachable  # a grammar may name a control token by its number
         word, bit = self._end // 32, np.uint32(1 << self._end % 32)
         self.may_end = bool(self._words[word] & bit)
         self._words[word] &= ~bit
