@@ -66,12 +66,8 @@ async def prepare(service: Service, request: Request, asked: ChatRequest) -> Pre
 
 
 async def _grammar(served: ServedModel, asked: ChatRequest, told: ToolPlan) -> Grammar | None:
-    structured = asked.structured_outputs
-    if structured is not None and structured.grammar is not None:
-        if told.tools:
-            raise ApiError("`structured_outputs.grammar` and `tools` exclude each other", param="structured_outputs")
-        return await grammar_of(served, structured)
-    if told.tools or told.answer is not None:
-        formed = "structured_outputs" if asked.response_format is None else "response_format"
-        return await compiled(served, told.grammar, param="tools" if told.tools else formed)
-    return None
+    if not told.tools:
+        return await grammar_of(served, asked.structured_outputs, asked.response_format)
+    if asked.structured_outputs is not None and asked.structured_outputs.grammar is not None:
+        raise ApiError("`structured_outputs.grammar` and `tools` exclude each other", param="structured_outputs")
+    return await compiled(served, told.grammar, param="tools")

@@ -55,16 +55,30 @@ async def compiled(
         raise ApiError.of(error, param=param) from None
 
 
-async def grammar_of(served: ServedModel, structured: StructuredOutputs | None) -> Grammar | None:
-    """The grammar that a plain completion asks for, if any. Raises `ApiError`."""
-    if structured is None:
+async def grammar_of(
+    served: ServedModel, structured: StructuredOutputs | None, response_format: ResponseFormat | None = None
+) -> Grammar | None:
+    """The grammar of an answer that is no call of a tool; None if it may be anything.
+
+    Raises:
+        ApiError: as `form_of` and `compiled`.
+    """
+    is_formed = response_format is not None and not isinstance(response_format, TextFormat)
+    if structured is None and not is_formed:
         return None
-    form, whole = form_of(structured), structured.grammar
 
     def make(compiler: GrammarCompiler) -> Grammar:
-        if whole is not None:
-            return compiler.lark(whole)
-        assert form is not None
-        return compiler.rule(form)
+        if structured is None:
+            if isinstance(response_format, JsonSchemaFormat):
+                return compiler.json_schema(response_format.json_schema.schema_)
+            return compiler.json_object()
+        if structured.json_ is not None:
+            return compiler.json_schema(structured.json_)
+        if structured.regex is not None:
+            return compiler.regex(structured.regex)
+        if structured.choice is not None:
+            return compiler.choice(structured.choice)
+        assert structured.grammar is not None
+        return compiler.lark(structured.grammar)
 
-    return await compiled(served, make, param="structured_outputs")
+    return await compiled(served, make, param="response_format" if structured is None else "structured_outputs")

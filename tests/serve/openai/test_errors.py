@@ -253,7 +253,8 @@ def test_a_request_that_takes_too_long_ends(serve: Callable[..., Served]) -> Non
 
 def test_a_server_that_shuts_down_says_so(serve: Callable[..., Served]) -> None:
     server = serve()
-    with httpx.stream("POST", f"{server.url}/v1/chat/completions", json={"messages": USER, "stream": True}) as stream:
+    body = {"messages": USER, "stream": True, "ignore_eos": True}
+    with httpx.stream("POST", f"{server.url}/v1/chat/completions", json=body) as stream:
         lines = stream.iter_lines()
         first = next(lines)
         server.scheduler.close()
