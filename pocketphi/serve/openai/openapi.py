@@ -184,15 +184,18 @@ def reference(app: FastAPI) -> Response:
 
 def _fields(schema: dict[str, Any]) -> str:
     required = schema.get("required", ())
-    rows = []
+    rows, refused = [], []
     for name, field in schema.get("properties", {}).items():
-        kinds = ", ".join(
-            dict.fromkeys(_kind(each) for each in field.get("anyOf", [field]) if each != {"type": "null"})
-        )
+        if field.get("type") == "null":
+            refused.append(f"<code>{html.escape(name)}</code>")
+            continue
+        members = [member for member in field.get("anyOf", [field]) if member != {"type": "null"}]
+        kinds = ", ".join(dict.fromkeys(map(_kind, members)))
+        what = next((each["description"] for each in (field, *members) if "description" in each), "")
         mark = " (required)" if name in required else ""
-        what = _text(field.get("description", ""))
-        rows.append(f"<tr><td><code>{html.escape(name)}</code>{mark}<td>{html.escape(kinds)}<td>{what}")
-    return f"<table><tr><th>field<th>type<th>{''.join(rows)}</table>"
+        rows.append(f"<tr><td><code>{html.escape(name)}</code>{mark}<td>{html.escape(kinds)}<td>{_text(what)}")
+    table = f"<table><tr><th>field<th>type<th>{''.join(rows)}</table>"
+    return f"{table}<p>Refused: {', '.join(refused)}.</p>" if refused else table
 
 
 def _kind(schema: dict[str, Any]) -> str:
@@ -202,7 +205,7 @@ def _kind(schema: dict[str, Any]) -> str:
         return str(schema["$ref"]).rsplit("/", 1)[-1]
     name = str(schema.get("type", "one of several"))
     bounds = (schema.get("minimum", schema.get("exclusiveMinimum")), schema.get("maximum"))
-    low, high = ("" if bound is None else f"{bound:g}" for bound in bounds)
+    low, high = ("" if bound is None else f"{bound:,}" for bound in bounds)
     return f"{name}, {low} to {high}" if low or high else name
 
 
