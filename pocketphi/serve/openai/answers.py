@@ -16,13 +16,14 @@ from functools import partial
 from starlette.types import Receive
 
 from pocketphi.errors import UserError
-from pocketphi.runtime.scheduler.job import EmbedJob, Job, Piece, Ticket
+from pocketphi.runtime.scheduler.job import EmbedJob, Job, Piece, QueueFullError, Ticket
 from pocketphi.runtime.scheduler.scheduler import Scheduler
 from pocketphi.runtime.writer import StopReason
 from pocketphi.serve.openai.errors import ApiError
 
 Ready = list[tuple[int, Piece]]
 """Pieces with the number of the answer that each belongs to, in order."""
+_RETRY_SECONDS = 0.05
 
 
 class ClientLeft(Exception):
@@ -56,32 +57,55 @@ class Handover:
 class Answers:
     """What a request asked for, while it is written.
 
+    As many of its jobs as can run at once are in the scheduler's hands; the others follow as those end, so a request
+    for many answers neither fills the line nor fails for its own length.
+
     Raises:
-        UserError: the scheduler takes one of the jobs not; those it took are cancelled.
+        UserError: the scheduler does not take the first of the jobs.
     """
 
     def __init__(self, scheduler: Scheduler, jobs: Sequence[Job | EmbedJob], handover: Handover) -> None:
-        self.tickets: list[Ticket] = []
+        self.tickets: list[Ticket | None] = [None] * len(jobs)
+        """None as long as the scheduler does not have the job."""
         self.num_open = len(jobs)
         self.num_tokens = 0
         """Written so far, in all answers."""
         self.token_at: list[float | None] = [None] * len(jobs)
         """When each answer's last token arrived, by `time.monotonic`."""
+        self._scheduler, self._handover = scheduler, handover
+        self._jobs = deque(enumerate(jobs))
+        self._num_running = 0
         self._ready: Ready = []
         self._waiter: asyncio.Future[None] | None = None
-        self._handover = handover
         self._has_left = False
-        try:
-            for index, job in enumerate(jobs):
-                self.tickets.append(scheduler.submit(job, partial(handover.put, self, index)))
-        except UserError:
-            self.cancel()
-            raise
+        self._submit_next()
+        self._submit_more()
 
     def take(self, index: int, piece: Piece) -> None:
         """A piece arrived. On the loop."""
         self._ready.append((index, piece))
+        if piece.is_last:
+            self._num_running -= 1
+            self._submit_more()
         self.wake()
+
+    def _submit_next(self) -> None:
+        index, job = self._jobs[0]
+        self.tickets[index] = self._scheduler.submit(job, partial(self._handover.put, self, index))
+        self._jobs.popleft()
+        self._num_running += 1
+
+    def _submit_more(self) -> None:
+        """Hand over jobs, as long as the request has a place and the line too."""
+        try:
+            while self._jobs and self._num_running < self._scheduler.parallel:
+                self._submit_next()
+        except QueueFullError:
+            if not self._num_running:  # nothing of our own will end and bring us back here
+                self._handover.loop.call_later(_RETRY_SECONDS, self._submit_more)
+        except UserError as error:
+            self._ready.append((self._jobs[0][0], Piece(error=error)))
+            self.wake()
 
     def wake(self) -> None:
         """Let `ready` return, with what there is."""
@@ -98,8 +122,10 @@ class Answers:
 
     def cancel(self) -> None:
         """End what is not at its end."""
+        self._jobs.clear()
         for ticket in self.tickets:
-            ticket.cancel()
+            if ticket is not None:
+                ticket.cancel()
 
     async def ready(self) -> Ready:
         """All pieces that arrived since the last call, one or more; none if `wake` was called from outside.

@@ -41,7 +41,7 @@ HANDLERS: dict[str, Handler] = {
     "/v1/responses": responses.create_response,
     "/v1/embeddings": embeddings.create_embeddings,
     "/v1/models": models.list_models,
-    "/v1/models/{model}": models.get_model,
+    "/v1/models/{model:path}": models.get_model,
     "/tokenize": tokens.tokenize,
     "/detokenize": tokens.detokenize,
     "/health": health,

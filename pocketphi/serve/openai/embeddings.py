@@ -20,9 +20,6 @@ from pocketphi.serve.openai.other_requests import EmbeddingRequest
 from pocketphi.serve.openai.plan import beside, check_prompt, encode_text
 from pocketphi.serve.openai.service import Service, tenant_of
 
-AT_ONCE = 4
-"""Texts of a request that are in the scheduler at one time, so that a long list leaves room for others."""
-
 
 async def create_embeddings(service: Service, request: Request) -> Response:
     asked = await read(request, EmbeddingRequest)
@@ -40,22 +37,19 @@ async def create_embeddings(service: Service, request: Request) -> Response:
         check_prompt(served, tokens, param="input", answer=0)
         texts.append(tokens)
 
-    tenant, vectors = tenant_of(request), list[NDArray[np.float32]]()
-    for begin in range(0, len(texts), AT_ONCE):
-        jobs = [EmbedJob(prompt=tuple(tokens), tenant=tenant) for tokens in texts[begin : begin + AT_ONCE]]
-        answers = service.answers(served, jobs)
-        found: dict[int, NDArray[np.float32]] = {}
-        async with followed(answers, request.receive, seconds=service.options.request_seconds):
-            while answers.num_open:
-                ready = await answers.ready()
-                service.metrics_of(served).written(answers, ready)
-                found.update({index: piece.embedding for index, piece in ready if piece.embedding is not None})
-        vectors += [found[index] for index in range(len(jobs))]
+    tenant = tenant_of(request)
+    answers = service.answers(served, [EmbedJob(prompt=tuple(tokens), tenant=tenant) for tokens in texts])
+    vectors: dict[int, NDArray[np.float32]] = {}
+    async with followed(answers, request.receive, seconds=service.options.request_seconds):
+        while answers.num_open:
+            ready = await answers.ready()
+            service.metrics_of(served).written(answers, ready)
+            vectors.update({index: piece.embedding for index, piece in ready if piece.embedding is not None})
 
     as_text = asked.encoding_format == "base64"
     data = [
         {"object": "embedding", "index": index, "embedding": _base64(vector) if as_text else vector.tolist()}
-        for index, vector in enumerate(vectors)
+        for index, vector in sorted(vectors.items())
     ]
     total = sum(map(len, texts))
     usage = {"prompt_tokens": total, "total_tokens": total}

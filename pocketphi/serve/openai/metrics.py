@@ -88,7 +88,7 @@ class ModelMetrics:
                 if (before := answers.token_at[index]) is not None:
                     self._between.observe(now - before)
                 answers.token_at[index] = now
-            if piece.stop_reason is not None:
+            if piece.stop_reason is not None and ticket is not None:
                 self._finished[piece.stop_reason].inc()
                 self._whole.observe(now - ticket.submitted_at)
                 if ticket.started_at is not None:

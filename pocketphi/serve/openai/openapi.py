@@ -101,7 +101,7 @@ ROUTES = (
     ),
     RouteInfo(method="GET", path="/v1/models", summary="The models", gives=replies.ModelList, refuses=_ANY),
     RouteInfo(
-        method="GET", path="/v1/models/{model}", summary="One model", gives=replies.ModelCard, refuses=(*_ANY, 404)
+        method="GET", path="/v1/models/{model:path}", summary="One model", gives=replies.ModelCard, refuses=(*_ANY, 404)
     ),
     RouteInfo(
         method="POST",
@@ -150,7 +150,7 @@ def extra_of(route: RouteInfo) -> dict[str, Any]:
     if route.takes is not None:
         schema = {"application/json": {"schema": _reference(route.takes)}}
         extra["requestBody"] = {"required": True, "content": schema}
-    if "{model}" in route.path:
+    if "{model" in route.path:
         extra["parameters"] = [{"name": "model", "in": "path", "required": True, "schema": {"type": "string"}}]
     return extra
 

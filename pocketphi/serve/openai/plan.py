@@ -33,7 +33,7 @@ class Plan:
     def usage(self, answers: Answers) -> dict[str, object]:
         """OpenAI's `usage`: every prompt counted once."""
         prompt = sum(len(job.prompt) for job in self.jobs[:: self.n])
-        cached = sum(ticket.num_cached_tokens for ticket in answers.tickets[:: self.n])
+        cached = sum(ticket.num_cached_tokens for ticket in answers.tickets[:: self.n] if ticket is not None)
         return {
             "prompt_tokens": prompt,
             "completion_tokens": answers.num_tokens,

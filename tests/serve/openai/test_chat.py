@@ -1,6 +1,7 @@
 """Chat completions through the official client, against the session that the terminal uses."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -72,6 +73,13 @@ def test_the_first_of_several_answers_is_that_of_one(client: OpenAI) -> None:
     assert several[0] == text(client, temperature=1)
     assert len(set(several)) == 4
     assert several == [choice.message.content for choice in ask(client, n=4, temperature=1).choices]
+
+
+def test_many_answers_need_no_more_room_than_one(serve: Callable[..., Served]) -> None:
+    server = serve(parallel=1, max_waiting=0)
+    several = ask(server.client, n=8, temperature=1).choices
+    assert len({choice.message.content for choice in several}) == 8
+    assert len(server.client.embeddings.create(model="tiny", input=["a"] * 40).data) == 40
 
 
 def test_streams_of_several_answers_join_to_the_same_texts(client: OpenAI) -> None:

@@ -229,15 +229,6 @@ def test_a_full_line_is_refused_with_a_time(serve: Callable[..., Served]) -> Non
         stream.close()
 
 
-def test_several_answers_of_which_one_finds_no_place_leave_none_behind(serve: Callable[..., Served]) -> None:
-    server = serve(parallel=1, max_waiting=1)
-    refused(server, {"messages": USER, "n": 8, "ignore_eos": True}, status=429)
-    deadline = time.monotonic() + 2
-    while server.scheduler.stats().running + server.scheduler.stats().waiting:
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
-
-
 def test_a_request_that_takes_too_long_ends(serve: Callable[..., Served]) -> None:
     server = serve(options=ServeOptions(request_seconds=0.05))
     long = {"messages": USER, "ignore_eos": True, "n": 8}
