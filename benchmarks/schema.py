@@ -5,7 +5,8 @@
 Schemas are `tests/random_schemas.py`'s, by number; what a grammar cannot keep to is refused by name, counted, and
 replaced by the next one. Each is asked for in a conversation, schema and all, as a client would with
 `response_format`. An answer *finishes* if it is a whole text of its grammar within `--max-tokens`, and is *valid* if
-`jsonschema` says so.
+`jsonschema` says so, for numbers as they are written, in decimals; `valid_as_doubles` is what a reader finds who rounds
+them, for whom -23.0000000000000000001 is not below -23.
 
 Cost: the same prompts with and without grammar, in turn, as many tokens each, for one answer at a time and for eight
 at once; times are from the first token to the last. A claim is the median of the ratios within a round.
@@ -21,6 +22,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +84,7 @@ def main() -> None:
         "claims": {
             "finished": len(finished) / len(found),
             "valid_of_finished": sum(line["valid"] for line in finished) / len(finished),
+            "valid_as_doubles": sum(line["valid_as_doubles"] for line in finished) / len(finished),
             "seconds_per_token_over_free_text": {
                 str(parallel): round(statistics.median(line[f"ratio_{parallel}"] for line in rounds), 4)
                 for parallel in (1, PARALLEL)
@@ -91,7 +94,7 @@ def main() -> None:
         "tokens": sum(answer.num_tokens for answer in answers),
         "seconds": round(seconds, 1),
         "unfinished": [line for line in found if not line["finished"]],
-        "invalid": [line for line in finished if not line["valid"]],
+        "invalid": [line for line in finished if not (line["valid"] and line["valid_as_doubles"])],
         "rounds": rounds,
     }
     print(json.dumps({key: value for key, value in report.items() if key != "rounds"}, indent=1, ensure_ascii=False))
@@ -150,11 +153,13 @@ def _ask(scheduler: Scheduler, jobs: Sequence[Job]) -> list[Answer]:
 def _judged(case: Case, answer: Answer) -> dict[str, Any]:
     line: dict[str, Any] = {"number": case.number, "tokens": answer.num_tokens}
     line["finished"] = answer.reason is StopReason.END
-    line["valid"] = False
+    line["valid"] = line["valid_as_doubles"] = False
     if line["finished"]:
         with contextlib.suppress(ValueError):  # not even JSON
-            line["valid"] = Draft202012Validator(case.schema).is_valid(json.loads(answer.text))
-    if not line["valid"]:
+            validator = Draft202012Validator(case.schema)
+            line["valid"] = validator.is_valid(json.loads(answer.text, parse_float=Decimal))
+            line["valid_as_doubles"] = validator.is_valid(json.loads(answer.text))
+    if not (line["valid"] and line["valid_as_doubles"]):
         line |= {"reason": answer.reason or answer.error, "schema": case.schema, "end": answer.text[-200:]}
     return line
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 MOST_STEPS = 256
 """Of writing the rest on a copy; what takes more is begun at once."""
 _SPARE = 8
-"""Tokens beyond what the rest needs, and a quarter of that: the model may spell it in shorter ones."""
+"""Tokens beyond what the rest needs, and a quarter of that: the model's choice among equals may lead elsewhere."""
 _SOON = 64
 """With so few tokens from the start, the first look is at the start."""
 
@@ -38,12 +38,17 @@ class Closers:
         self._outside = (*brackets, *(packed([piece == text for piece in pieces]) for text in (b'""', b'"', b",")))
 
     def narrow(self, mask: NDArray[np.uint32], state: "JsonState") -> NDArray[np.uint32]:
-        """Those of `mask` that close, and most at once, if there are any."""
+        """Those of `mask` that close, and most at once; if there are none, those that write most at once."""
         for tier in self._in_string if state.in_string else self._outside:
             closing = mask & tier
             if closing.any():
                 return closing
-        return mask
+        tokens = _unpacked(mask)
+        lengths = self.lengths[tokens]
+        longest = tokens[lengths == lengths.max()]
+        narrowed = np.zeros_like(mask)
+        np.bitwise_or.at(narrowed, longest // 32, np.uint32(1) << (longest % 32).astype(np.uint32))
+        return narrowed
 
     def _by_length(self, chosen: Sequence[bool]) -> tuple[NDArray[np.uint32], ...]:
         """The chosen tokens, the longest first."""
@@ -108,8 +113,7 @@ class Closing:
             if matcher.is_error() or words[end // 32] >> np.uint32(end % 32) & 1:
                 return count
             allowed = closers.narrow(words[: -(-end // 32)], state)
-            tokens = _unpacked(allowed)
-            token = int(tokens[np.argmax(closers.lengths[tokens])])
+            token = int(_unpacked(allowed)[0])
             matcher.consume_token(token)
             state.push(closers.pieces[token])
         return MOST_STEPS
