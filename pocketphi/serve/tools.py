@@ -98,7 +98,7 @@ class ToolPlan:
     is_parallel: bool = True
     is_list: bool = False
     answer: str | None = field(default=None, repr=False)
-    """JSON that text other than calls must be; None for anything."""
+    """What text other than calls may be; None for anything."""
 
     def grammar(self, compiler: Compiles) -> Any:
         """What the answer may be; None for anything. Takes up to a tenth of a second.
@@ -106,14 +106,15 @@ class ToolPlan:
         Raises:
             UserError: a strict tool's schema cannot be kept to, or is too large.
         """
+        closes = self.needs_call or (self.answer or "").startswith("%json")
         if not self.tools:
-            return None if self.answer is None else compiler.compile(f"start: {self.answer}", closes=True)
+            return None if self.answer is None else compiler.compile(f"start: {self.answer}", closes=closes)
         try:
-            return compiler.compile(self.lark(), closes=self.needs_call)
+            return compiler.compile(self.lark(), closes=closes)
         except UserError:
             if all(tool.strict for tool in self.tools):
                 raise
-            return compiler.compile(self.lark(keeps_schemas=False), closes=self.needs_call)
+            return compiler.compile(self.lark(keeps_schemas=False), closes=closes)
 
     def lark(self, *, keeps_schemas: bool = True) -> str:
         """The grammar's text.
@@ -156,7 +157,7 @@ def plan_tools(
         tools: all that there are; `choice` "none" hides them.
         choice: whether the answer may be a call, must be one, or must be of one tool.
         is_parallel: whether an answer may hold several calls.
-        answer: JSON that an answer other than calls must be, by `schema_source`; None for any text.
+        answer: what an answer other than calls may be, by a function of `runtime.grammar.sources`; None for any text.
 
     Raises:
         UserError: a result answers no call, a tool is chosen that is not there, or the template cannot express it.

@@ -104,6 +104,10 @@ def error_of(text: str) -> UserError:
     if keys is not None:
         named = ", ".join(f"`{key}`" for key in re.findall(r'"(.*?)"', keys[1]))
         return UserError(f"the JSON schema uses {named}, which cannot be kept to", hint="leave it out, or express it")
+    unknown = re.search(r"Unknown format: (\S+)", text)
+    if unknown is not None:
+        named = f"the JSON schema has the format `{shown(unknown[1])}`, which cannot be kept to"
+        return UserError(named, hint="leave it out, or say it with `pattern`")
     if "oneOf" in text:
         return UserError("the JSON schema has a `oneOf` whose parts may overlap", hint="use `anyOf`")
     line = re.sub(r"^at \d+\(\d+\): |^\d+\(\d+\): ", "", text).partition("\n   1 |")[0]
