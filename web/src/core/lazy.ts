@@ -1,0 +1,21 @@
+// What few answers need, and what is heavy, comes when the first answer needs it: colours of code, and formulas.
+
+import type { HLJSApi } from "highlight.js";
+
+let highlighter: Promise<HLJSApi> | undefined;
+let katex: Promise<typeof import("katex")> | undefined;
+
+/** Code as HTML with a class on every word; null if the language is not known here. */
+export async function highlighted(code: string, language: string): Promise<string | null> {
+  if (!language || code.length > 50_000) return null;
+  highlighter ??= import("./highlight").then((module) => module.highlighter);
+  const api = await highlighter;
+  return api.getLanguage(language) ? api.highlight(code, { language, ignoreIllegals: true }).value : null;
+}
+
+/** A formula as MathML, which browsers draw themselves: no fonts, no inline styles. */
+export async function formula(source: string, isDisplay: boolean): Promise<string> {
+  katex ??= import("katex");
+  const { default: api } = await katex;
+  return api.renderToString(source, { displayMode: isDisplay, output: "mathml", throwOnError: false, trust: false });
+}

@@ -1,0 +1,16 @@
+// The key of a server that others on the network reach. It comes in the link's fragment, which browsers never send, and is
+// taken out of the address at once, so that it is in no history, bookmark or screenshot.
+
+const NAME = "pocketphi.token";
+
+/** Keep the token that the address brings, if any. */
+export function takeToken(location: Location, history: History, storage: Storage): void {
+  const found = /^#token=([\w~.+/=-]{1,256})$/.exec(location.hash)?.[1];
+  if (found === undefined) return;
+  storage.setItem(NAME, decodeURIComponent(found));
+  history.replaceState(history.state, "", location.pathname + location.search);
+}
+
+export const token = (storage: Storage): string | null => storage.getItem(NAME);
+export const keepToken = (storage: Storage, value: string): void => storage.setItem(NAME, value.trim());
+export const forgetToken = (storage: Storage): void => storage.removeItem(NAME);

@@ -1,0 +1,295 @@
+// What the page knows, as signals, and everything that a person can do to it. Components read signals and call actions.
+
+import { batch, computed, signal } from "@preact/signals";
+import { Api, ApiError, type Model } from "./core/api";
+import { generate } from "./core/generate";
+import { language, words } from "./core/i18n";
+import { nameImages } from "./core/markdown";
+import { DEFAULTS, load, sampling, save, type Settings } from "./core/settings";
+import { exportAll, importAll, newestFirst, search, Store, toMarkdown } from "./core/store";
+import { forgetToken, keepToken, takeToken, token } from "./core/token";
+import * as tree from "./core/tree";
+
+const SAVE_MILLISECONDS = 700;
+const MODELS_AGAIN_MILLISECONDS = 3000;
+
+takeToken(location, history, localStorage);
+
+export const settings = signal<Settings>(load(localStorage));
+export const speech = computed(() => language(settings.value.language, navigator.languages));
+export const t = computed(() => words(speech.value));
+
+export const conversations = signal<tree.Conversation[]>([]);
+export const current = signal<tree.Conversation>(tree.newConversation(newId(), Date.now()));
+export const query = signal("");
+export const found = computed(() => search(conversations.value, query.value));
+
+export const models = signal<Model[]>([]);
+export const model = computed<Model | undefined>(
+  () => models.value.find((each) => each.id === current.value.model) ?? models.value[0],
+);
+export const isOnline = signal(navigator.onLine);
+export const isServerThere = signal(true);
+export const isWaiting = signal(false);
+export const needsToken = signal<"no" | "first" | "wrong">("no");
+export const writing = signal<{ conversation: string; turn: string } | null>(null);
+export const notice = signal<{ text: string; action?: { label: string; run: () => void } } | null>(null);
+export const announced = signal("");
+export const isStored = signal(true);
+
+const api = new Api("", () => token(localStorage));
+let store: Store | null = null;
+let controller: AbortController | null = null;
+let saveTimer: ReturnType<typeof setTimeout> | undefined;
+let noticeTimer: ReturnType<typeof setTimeout> | undefined;
+
+/** Read what this browser keeps, and ask the server for its models. */
+export async function start(): Promise<void> {
+  nameImages((text) => t.value.image(text));
+  addEventListener("online", () => ((isOnline.value = true), void askModels()));
+  addEventListener("offline", () => (isOnline.value = false));
+  addEventListener("pagehide", () => void saveNow());
+  void askModels();
+  try {
+    store = await Store.open();
+    conversations.value = (await store.all()).map(mendCut);
+  } catch {
+    isStored.value = false;
+  }
+  const wanted = conversations.value.find((c) => c.id === location.hash.slice(3));
+  if (wanted) current.value = wanted;
+}
+
+export async function askModels(): Promise<void> {
+  try {
+    models.value = await api.models();
+    batch(() => {
+      isServerThere.value = true;
+      needsToken.value = "no";
+    });
+  } catch (error) {
+    const status = error instanceof ApiError ? error.status : 0;
+    if (status === 401) askForToken();
+    else isServerThere.value = false;
+    if (status !== 401) setTimeout(() => isServerThere.value || void askModels(), MODELS_AGAIN_MILLISECONDS);
+  }
+}
+
+export function signIn(value: string): void {
+  keepToken(localStorage, value);
+  void askModels();
+}
+
+function askForToken(): void {
+  needsToken.value = token(localStorage) === null ? "first" : "wrong";
+  forgetToken(localStorage);
+}
+
+// Conversations.
+
+export function newChat(): void {
+  const kept = { system: current.value.system, model: current.value.model };
+  show({ ...tree.newConversation(newId(), Date.now()), ...(current.value.leaf ? { model: kept.model } : kept) });
+}
+
+export function open(id: string): void {
+  const wanted = conversations.value.find((c) => c.id === id);
+  if (wanted) show(wanted);
+}
+
+function show(c: tree.Conversation): void {
+  current.value = c;
+  history.replaceState(null, "", c.leaf ? `#c=${c.id}` : location.pathname);
+}
+
+/** Change a conversation, on the screen or not; it is saved a little later. */
+function update(id: string, how: (c: tree.Conversation) => tree.Conversation): void {
+  const before = id === current.value.id ? current.value : conversations.value.find((c) => c.id === id);
+  if (!before) return;
+  const after = how(before);
+  batch(() => {
+    if (id === current.value.id) current.value = after;
+    if (after.leaf) conversations.value = newestFirst([after, ...conversations.value.filter((c) => c.id !== id)]);
+  });
+  unsaved.add(id);
+  saveTimer ??= setTimeout(() => void saveNow(), SAVE_MILLISECONDS);
+}
+
+const unsaved = new Set<string>();
+
+async function saveNow(): Promise<void> {
+  clearTimeout(saveTimer);
+  saveTimer = undefined;
+  const waiting = conversations.value.filter((c) => unsaved.has(c.id));
+  unsaved.clear();
+  try {
+    await Promise.all(waiting.map((c) => store?.put(c)));
+  } catch {
+    isStored.value = false;
+  }
+}
+
+export const rename = (id: string, title: string): void =>
+  update(id, (c) => ({ ...c, title: title.trim().slice(0, 200) || c.title }));
+export const setSystem = (system: string): void => update(current.value.id, (c) => ({ ...c, system }));
+export const setModel = (id: string): void => update(current.value.id, (c) => ({ ...c, model: id }));
+export const showBranch = (turn: string): void => update(current.value.id, (c) => tree.switchTo(c, turn));
+
+export function remove(id: string): void {
+  const gone = conversations.value.find((c) => c.id === id);
+  if (!gone) return;
+  if (writing.value?.conversation === id) stop();
+  conversations.value = conversations.value.filter((c) => c.id !== id);
+  if (current.value.id === id) newChat();
+  void store?.remove(id);
+  const undo = () => {
+    conversations.value = newestFirst([gone, ...conversations.value]);
+    void store?.put(gone);
+    show(gone);
+  };
+  say(t.value.removed, { label: t.value.undo, run: undo });
+}
+
+// Answers.
+
+export function send(text: string): void {
+  if (writing.value || !text.trim()) return;
+  const question = { id: newId(), role: "user" as const, text, createdAt: Date.now() };
+  const { id } = current.value;
+  update(id, (c) => tree.append({ ...c, title: c.title || tree.titleOf(text) }, question));
+  history.replaceState(null, "", `#c=${id}`);
+  void answer(id, question.id);
+}
+
+export function edit(turn: string, text: string): void {
+  if (writing.value || !text.trim()) return;
+  const before = current.value.turns[turn];
+  if (!before) return;
+  const question = { id: newId(), role: "user" as const, text, createdAt: Date.now(), parent: before.parent };
+  update(current.value.id, (c) => tree.append(c, question));
+  void answer(current.value.id, question.id);
+}
+
+/** Another answer beside `turn`. */
+export function regenerate(turn: string): void {
+  const before = current.value.turns[turn];
+  if (before?.parent && !writing.value) void answer(current.value.id, before.parent);
+}
+
+/** Go on where an answer was cut. */
+export function goOn(turn: string): void {
+  if (!writing.value) void answer(current.value.id, null, turn);
+}
+
+export function stop(): void {
+  controller?.abort();
+}
+
+async function answer(id: string, question: string | null, begun?: string): Promise<void> {
+  const now = Date.now();
+  const turn = begun ?? newId();
+  if (!begun) {
+    const opened = { id: turn, role: "assistant" as const, text: "", createdAt: now, parent: question };
+    update(id, (c) => tree.append(c, { ...opened, ending: "writing", model: model.value?.id ?? "" }));
+  } else {
+    update(id, (c) => tree.change(c, turn, { ending: "writing", problem: undefined }));
+  }
+  writing.value = { conversation: id, turn };
+  controller = new AbortController();
+  const asked = tree.messages(current.value, begun ?? question);
+  const body = {
+    model: model.value?.id ?? "",
+    messages: asked,
+    ...sampling(settings.value),
+    ...(begun ? { continue_final_message: true, add_generation_prompt: false } : {}),
+  };
+  if (!body.model) delete (body as { model?: string }).model;
+  const frame = batched((part) => update(id, (c) => tree.change(c, turn, part)));
+  try {
+    const text = begun ? (current.value.turns[turn]?.text ?? "") : "";
+    const waiting = (yes: boolean) => (isWaiting.value = yes);
+    await generate(api, body, text, { change: frame.push, waiting }, controller.signal);
+    frame.flush();
+    isServerThere.value = true;
+    announced.value = t.value.finished;
+  } catch (error) {
+    frame.push({ ending: "failed", problem: "token" });
+    frame.flush();
+    if (error instanceof ApiError && error.status === 401) askForToken();
+    else throw error;
+  } finally {
+    batch(() => {
+      writing.value = null;
+      isWaiting.value = false;
+    });
+    controller = null;
+    void saveNow();
+  }
+}
+
+/** Parts of a turn, joined until the next frame: a screen shows sixty of them a second, a model writes hundreds. */
+function batched(apply: (part: Partial<tree.Turn>) => void) {
+  let pending: Partial<tree.Turn> | null = null;
+  const flush = () => {
+    const part = pending;
+    pending = null;
+    if (part) apply(part);
+  };
+  const push = (part: Partial<tree.Turn>) => {
+    if (!pending) document.hidden ? setTimeout(flush, 100) : requestAnimationFrame(flush);
+    pending = { ...pending, ...part };
+  };
+  return { push, flush };
+}
+
+/** An answer that was being written when the page went away was cut. */
+function mendCut(c: tree.Conversation): tree.Conversation {
+  const cut = Object.values(c.turns).filter((turn) => turn.ending === "writing");
+  return cut.reduce((mended, turn) => tree.change(mended, turn.id, { ending: "failed", problem: "away" }), c);
+}
+
+// Files, settings, words at the edge of the screen.
+
+export function download(kind: "all" | "markdown"): void {
+  const names = { user: t.value.you, assistant: t.value.assistant };
+  const [text, name, type] =
+    kind === "all"
+      ? [exportAll(conversations.value), "pocketphi-conversations.json", "application/json"]
+      : [toMarkdown(current.value, names), `${current.value.title.replace(/[^\p{L}\p{N} -]/gu, "") || "chat"}.md`, "text/markdown"];
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([text], { type }));
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+}
+
+export async function importFile(file: File): Promise<void> {
+  try {
+    const { changed, added, updated, skipped } = importAll(await file.text(), conversations.value);
+    const ids = new Set(changed.map((c) => c.id));
+    conversations.value = newestFirst([...changed, ...conversations.value.filter((c) => !ids.has(c.id))]);
+    await Promise.all(changed.map((c) => store?.put(c)));
+    const again = changed.find((c) => c.id === current.value.id);
+    if (again) current.value = again;
+    say(t.value.imported(added, updated, skipped));
+  } catch (error) {
+    say(t.value.importFailed(error instanceof Error ? error.message : String(error)));
+  }
+}
+
+export function set(part: Partial<Settings>): void {
+  settings.value = { ...settings.value, ...part };
+  save(localStorage, settings.value);
+}
+
+export const resetSettings = (): void => set({ ...DEFAULTS, theme: settings.value.theme, language: settings.value.language });
+
+export function say(text: string, action?: { label: string; run: () => void }): void {
+  clearTimeout(noticeTimer);
+  notice.value = action ? { text, action } : { text };
+  noticeTimer = setTimeout(() => (notice.value = null), 8000);
+}
+
+function newId(): string {
+  return Array.from(crypto.getRandomValues(new Uint8Array(9)), (byte) => byte.toString(36).padStart(2, "0")).join("");
+}
