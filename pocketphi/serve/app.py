@@ -56,6 +56,9 @@ def guarded_app(
             allowed_origins=frozenset(allowed_origins),
             keys=tuple(keys),
             open_paths=frozenset(open_paths),
+            post_paths=frozenset(
+                route.path for route in app.routes if isinstance(route, Route) and "POST" in (route.methods or ())
+            ),
             body_seconds=body_seconds,
         ),
     )

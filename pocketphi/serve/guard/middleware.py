@@ -18,7 +18,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from pocketphi.serve.guard.keyring import Keyring
 from pocketphi.serve.guard.refusals import Refused
 
-_METHODS = frozenset({"GET", "HEAD", "POST", "OPTIONS"})
 _HEADERS = {
     b"x-content-type-options": b"nosniff",
     b"x-frame-options": b"DENY",
@@ -46,6 +45,8 @@ class Rules:
     """One of these opens; none: no key is needed."""
     open_paths: frozenset[str] = frozenset()
     """What may be fetched without a key."""
+    post_paths: frozenset[str] = frozenset()
+    """Where bodies are read. Posts to other paths are refused by the application, unread."""
     max_body_bytes: int = 1 << 20
     body_seconds: float = 10.0
 
@@ -65,12 +66,13 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        sealed = _sealed(send, self._cors(scope))
+        cors = self._cors(scope)
+        sealed = _sealed(send, cors)
         try:
             headers = _single(scope["headers"])
             self._check_address(scope, headers)
-            if scope["method"] == "OPTIONS":
-                await _preflight(headers, send=sealed, is_allowed=bool(self._cors(scope)))
+            if cors and scope["method"] == "OPTIONS" and b"access-control-request-method" in headers:
+                await _preflight(sealed)
                 return
             scope["pocketphi.tenant"] = self._tenant(scope, headers)
             if scope["method"] == "POST":
@@ -93,8 +95,6 @@ class Guard:
         site = headers.get(b"sec-fetch-site", b"none")
         if origin is None and site not in (b"none", b"same-origin") and scope["method"] == "POST":
             raise Refused(403, "wrong_origin", "another site may not ask this server")
-        if scope["method"] not in _METHODS:
-            raise Refused(405, "method_not_allowed", "method not allowed", {"Allow": ", ".join(sorted(_METHODS))})
 
     def _tenant(self, scope: Scope, headers: dict[bytes, bytes]) -> str:
         is_open = scope["path"] in self._rules.open_paths and scope["method"] in ("GET", "HEAD")
@@ -105,6 +105,8 @@ class Guard:
 
     async def _body(self, headers: dict[bytes, bytes], receive: Receive) -> bytes:
         """All of it. Raises `Refused` if it is no JSON by its header, too long, or too slow."""
+        if b"transfer-encoding" not in headers and int(headers.get(b"content-length", b"0")) == 0:
+            return b""  # nothing has no type
         kind = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
         if kind != b"application/json":
             raise Refused(415, "unsupported_media_type", "send JSON, with `Content-Type: application/json`")
@@ -173,10 +175,8 @@ def _sealed(send: Send, cors: bytes | None) -> Send:
     return seal
 
 
-async def _preflight(headers: dict[bytes, bytes], *, send: Send, is_allowed: bool) -> None:
+async def _preflight(send: Send) -> None:
     """A browser asks whether a page elsewhere may ask."""
-    if not is_allowed or b"access-control-request-method" not in headers:
-        raise Refused(405, "method_not_allowed", "method not allowed", {"Allow": "GET, HEAD, POST"})
     answer: dict[str, Any] = {"type": "http.response.start", "status": 204}
     answer["headers"] = [
         (b"access-control-allow-methods", b"GET, POST"),
