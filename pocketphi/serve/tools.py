@@ -154,7 +154,7 @@ def plan_tools(
 
     Args:
         turns: in order.
-        tools: all that there are; `choice` "none" hides them.
+        tools: all that there are, which the model is told whichever it must call; `choice` "none" hides them.
         choice: whether the answer may be a call, must be one, or must be of one tool.
         is_parallel: whether an answer may hold several calls.
         answer: what an answer other than calls may be, by a function of `runtime.grammar.sources`; None for any text.
@@ -174,7 +174,7 @@ def plan_tools(
     is_list = template.name in _LISTS
     messages = _messages(turns, is_list=is_list, joins=template.name in _ALTERNATE)
     if offered:
-        told = _told(offered, is_list=is_list, is_parallel=is_parallel)
+        told = _told(tools, is_list=is_list, is_parallel=is_parallel)
         if template.name in _NO_SYSTEM:
             messages = _before_first_question(messages, told)
         elif messages and messages[0].role == "system":
