@@ -11,7 +11,12 @@ from pocketphi.formats.limits import MAX_JSON_BYTES, MAX_JSON_DEPTH, MAX_JSON_VA
 
 
 def parse_json(
-    raw: bytes | str, where: str, max_bytes: int = MAX_JSON_BYTES, *, max_depth: int = MAX_JSON_DEPTH
+    raw: bytes | str,
+    where: str,
+    max_bytes: int = MAX_JSON_BYTES,
+    *,
+    max_depth: int = MAX_JSON_DEPTH,
+    is_javascript: bool = False,
 ) -> dict[str, Any]:
     """Parse a JSON object.
 
@@ -20,6 +25,7 @@ def parse_json(
         where: names the file (and field) in errors.
         max_bytes: the longest text that is looked at.
         max_depth: containers within containers.
+        is_javascript: 5.0 is the integer 5, as in JavaScript and JSON Schema, which have one kind of number.
 
     Raises:
         UserError: it is not JSON, not an object, or breaks a limit.
@@ -33,7 +39,7 @@ def parse_json(
         raise UserError(f"{where}: JSON of {values} values, allowed are {MAX_JSON_VALUES}")
     try:
         text = raw if isinstance(raw, str) else raw.decode("utf-8")
-        parsed = _DECODER.decode(text)
+        parsed = (_JAVASCRIPT if is_javascript else _DECODER).decode(text)
         if _SURROGATE.search(text) is not None:
             json.dumps(parsed, ensure_ascii=False).encode("utf-8")  # a lone one cannot be encoded, a pair can
     except RecursionError:
@@ -70,6 +76,11 @@ def _float(text: str) -> float:
     return value
 
 
+def _number(text: str) -> float:
+    value = _float(text)
+    return int(value) if value.is_integer() and abs(value) <= 2**64 else value
+
+
 def _constant(text: str) -> NoReturn:
     raise ValueError(f"`{text}` is not a number")
 
@@ -90,3 +101,4 @@ def _is_deeper(value: Any, levels: int) -> bool:
 
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_float=_float, parse_constant=_constant)
+_JAVASCRIPT = json.JSONDecoder(object_pairs_hook=_object, parse_float=_number, parse_constant=_constant)

@@ -70,7 +70,7 @@ def parse(raw: bytes, kind: type[R]) -> R:
     if not raw:
         raise ApiError("the body is empty", code="invalid_json")
     try:
-        fields = parse_json(raw, "the body", max_bytes=MAX_BODY_BYTES, max_depth=MAX_BODY_DEPTH)
+        fields = parse_json(raw, "the body", max_bytes=MAX_BODY_BYTES, max_depth=MAX_BODY_DEPTH, is_javascript=True)
     except UserError as error:
         raise ApiError(error.message, code="invalid_json") from None
     if unknown := fields.keys() - kind.model_fields.keys():

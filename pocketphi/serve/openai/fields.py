@@ -19,6 +19,9 @@ ModelName = Annotated[str, Field(max_length=512, description="Which of `/v1/mode
 Stop = Annotated[str, Field(min_length=1, max_length=MAX_STOP_CHARACTERS)]
 TokenText = Annotated[str, Field(pattern="^[0-9]{1,7}$")]
 Bias = Annotated[float, Field(ge=-100, le=100)]
+Biases = Annotated[
+    dict[TokenText, Bias], Field(max_length=MAX_BIASES, json_schema_extra={"additionalProperties": False})
+]
 Grammar = Annotated[str, Field(min_length=1, max_length=65_536)]
 
 
@@ -70,9 +73,7 @@ class SamplingFields(RequestModel):
     frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
     presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
     repetition_penalty: Annotated[float, Field(ge=0.01, le=100)] | None = None
-    logit_bias: Annotated[dict[TokenText, Bias], Field(max_length=MAX_BIASES)] | None = Field(
-        None, description="Token id to what is added to its logit."
-    )
+    logit_bias: Biases | None = Field(None, description="Token id to what is added to its logit.")
     seed: Annotated[int, Field(ge=-(2**63), le=2**64 - 1)] | None = Field(
         None, description="The same seed, the same answer; random if absent."
     )

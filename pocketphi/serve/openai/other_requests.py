@@ -13,6 +13,7 @@ MAX_INPUTS = 256
 MAX_PROMPT_TOKENS = 2**20
 
 TokenId = Annotated[int, Field(ge=0, le=2**31 - 1)]
+Prompt = Annotated[str, Field(min_length=1)]
 TokenIds = Annotated[list[TokenId], Field(min_length=1, max_length=MAX_PROMPT_TOKENS)]
 
 
@@ -20,9 +21,9 @@ class CompletionRequest(AnswerFields):
     """A text, or tokens, to go on with."""
 
     prompt: (
-        str
+        Prompt
         | TokenIds
-        | Annotated[list[str], Field(min_length=1, max_length=MAX_PROMPTS)]
+        | Annotated[list[Prompt], Field(min_length=1, max_length=MAX_PROMPTS)]
         | Annotated[list[TokenIds], Field(min_length=1, max_length=MAX_PROMPTS)]
     )
     logprobs: Annotated[int, Field(ge=0, le=20)] | None = Field(
