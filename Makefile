@@ -23,9 +23,11 @@ SERVE_STAMP := $(VENV)/.serve-is-set-up
 MAKE_STAMP := $(VENV)/.make-is-set-up
 DEV_STAMP := $(VENV)/.dev-is-set-up
 ENGINE := pocketphi/_engine/.is-built
+PAGE := pocketphi/serve/page/index.html
+PAGE_SOURCES := $(wildcard web/*.json web/*.ts web/*.html web/build/* web/public/* web/src/* web/src/*/*)
 ENGINE_SOURCES := CMakeLists.txt $(wildcard engine/include/* engine/src/*)
 
-.PHONY: help run serve nano setup engine test test-slow check format bench docs wheel lock clean
+.PHONY: help run serve web web-test nano setup engine test test-slow check format bench docs wheel lock clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -35,7 +37,10 @@ run: $(RUN_STAMP) $(ENGINE) ## chat with the embedded model (without a terminal:
 	@if [ -t 0 ] && [ -t 1 ]; then exec $(BIN)/pocketphi chat $(ARGS); else exec $(BIN)/pocketphi chat --sample $(ARGS); fi
 
 serve: $(SERVE_STAMP) $(ENGINE) ## an OpenAI-compatible server and a chat page, on this machine
+	@if command -v npm >/dev/null; then $(MAKE) web; fi
 	@exec $(BIN)/pocketphi serve $(ARGS)
+
+web: $(PAGE) ## build the chat page into the package (needs Node.js 20 or newer)
 
 nano: $(MAKE_STAMP) $(ENGINE) ## make a small model of your own, from raw pages to a chat, in minutes; goes on where it was cut
 	@$(BIN)/pocketphi make recipes/nano.toml $(ARGS)
@@ -57,6 +62,9 @@ check: $(DEV_STAMP) $(ENGINE) ## format, lint, types, import contract, documents
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/python scripts/cli_docs.py --check
 
+web-test: $(PAGE) ## the page's own tests
+	@cd web && npm test --silent
+
 format: $(DEV_STAMP) ## put the code in the house format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
@@ -71,7 +79,7 @@ wheel: $(RUN_STAMP) ## a py3-none-PLATFORM wheel in dist/
 	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
 
 clean: ## remove what was built (not .venv)
-	rm -rf build dist pocketphi/_engine .pytest_cache .hypothesis .ruff_cache .mypy_cache .import_linter_cache
+	rm -rf build dist pocketphi/_engine pocketphi/serve/page web/node_modules .pytest_cache .hypothesis .ruff_cache .mypy_cache .import_linter_cache
 
 # --- how it is done ---------------------------------------------------------------------------------------
 
@@ -113,6 +121,14 @@ $(ENGINE): $(ENGINE_SOURCES) | $(RUN_STAMP)
 	@mkdir -p build
 	@{ cmake -G Ninja -S . -B build/engine -DCMAKE_BUILD_TYPE=Release && cmake --build build/engine && \
 	   cmake --install build/engine --prefix .; } >build/engine.log 2>&1 || { cat build/engine.log >&2; exit 1; }
+	@touch $@
+
+$(PAGE): $(PAGE_SOURCES) web/package-lock.json
+	@command -v npm >/dev/null || { echo 'error: the page is built with Node.js 20 or newer, and `npm` is not here' >&2; \
+	  echo 'hint: install Node.js; without the page `pocketphi serve` answers its API all the same' >&2; exit 1; }
+	@echo 'building the page' >&2
+	@mkdir -p build
+	@{ cd web && npm ci --no-audit --no-fund && npm run build; } >build/page.log 2>&1 || { cat build/page.log >&2; exit 1; }
 	@touch $@
 
 LOCK_TOOLS := build/lock-tools

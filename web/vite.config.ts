@@ -1,6 +1,6 @@
 // The build: hashed files under assets/, nothing inlined, because the page's policy forbids inline scripts and styles.
 import { defineConfig } from "vitest/config";
-import { serviceWorker } from "./build/service-worker";
+import { serviceWorker } from "./build/service-worker.ts";
 
 export default defineConfig({
   base: "/",
