@@ -7,8 +7,8 @@ from pydantic import Field, ValidationInfo, field_validator
 from pocketphi.serve.openai.body import RequestModel, Unsupported
 from pocketphi.serve.openai.fields import AnswerFields, Count
 
-MAX_MESSAGES = 2048
-MAX_PARTS = 256
+MAX_MESSAGES = 1024
+MAX_PARTS = 64
 MAX_TOOLS = 128
 
 FunctionName = Annotated[str, Field(pattern="^[a-zA-Z0-9_.-]{1,64}$")]

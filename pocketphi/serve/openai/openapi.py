@@ -34,6 +34,7 @@ _WHY = {
     401: "The key is missing or wrong, where the server asks for one.",
     403: "The page that sends this is not this server's.",
     404: "There is no such model, or no such path.",
+    408: "The body did not arrive in time.",
     413: "The body is too long.",
     415: "The body is not `application/json`.",
     421: "The server does not answer to this name.",
@@ -58,7 +59,7 @@ class RouteInfo:
 
 
 _ANY = (401, 403, 421)
-_READS = (400, *_ANY, 404, 413, 415, 500)
+_READS = (400, *_ANY, 404, 408, 413, 415, 500)
 _RUNS = (*_READS, 429, 503)
 
 ROUTES = (
