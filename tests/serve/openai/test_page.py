@@ -19,7 +19,8 @@ def paged(serve: Callable[..., Served], page: Path) -> Served:
     return serve(options=ServeOptions(page=page))
 
 
-def test_without_a_page_the_server_says_how_to_get_it(server: Served) -> None:
+def test_without_a_page_the_server_says_how_to_get_it(serve: Callable[..., Served], tmp_path: Path) -> None:
+    server = serve(options=ServeOptions(page=tmp_path / "not-built"))
     reply = httpx.get(f"{server.url}/")
     assert reply.status_code == 200
     assert "make web" in reply.text
