@@ -45,11 +45,14 @@ class GrammarMatcher:
         Args:
             left: tokens that may still be written. Where the answer must close and may end, none is set.
         """
-        if self._closing is None or left is None or not self._closing.must(left, self._matcher):
+        if self._closing is None:
             return self._mask
-        if self.may_end:
+        closers, state = self._closing.closers, self._closing.state
+        must_close = left is not None and self._closing.must(left, self._matcher)
+        if self.may_end and (must_close or state.num_digits >= state.most_digits):
             return np.zeros_like(self._mask)
-        return self._closing.closers.narrow(self._mask, self._closing.state)
+        mask = closers.shorten(self._mask, state, self._matcher)
+        return closers.narrow(mask, state) if must_close else mask
 
     def accept(self, token: int) -> None:
         """`token` was drawn: one that the mask allowed.
