@@ -1,6 +1,5 @@
 """`pocketphi doctor`: what this machine has for a chat, and what is missing."""
 
-import http.client
 import importlib.util
 import json as json_format
 import os
@@ -152,6 +151,8 @@ def _port() -> Finding:
 
 def _is_ours(port: int) -> bool:
     """Whether what listens there calls itself pocketphi. Asks this machine alone."""
+    import http.client  # here, so that no other verb imports network code
+
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=1)
     try:
         connection.request("GET", "/health")
