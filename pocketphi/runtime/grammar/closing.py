@@ -23,6 +23,8 @@ MOST_STEPS = 256
 """Of writing the rest on a copy; what takes more is begun at once."""
 _MOST_DIGITS = (16, 10, 2, 2)
 """Of a number in front of the point, behind it, and of an exponent after `e` or `E`; more if the schema needs them."""
+_MOST_TRIES = 4
+"""Digits of a number that are chosen with a look at what follows: a millisecond or two each."""
 _SPARE = 8
 """Tokens beyond what the rest needs, and a quarter of that: the model's choice among equals may lead elsewhere."""
 _SOON = 64
@@ -54,7 +56,7 @@ class Closers:
         if state.num_digits < state.most_digits:
             return mask
         ending = mask & ~self._number
-        if not ending.any():
+        if not ending.any() and state.num_digits < state.most_digits + _MOST_TRIES:
             ending = mask & self._before_end(matcher)
         return ending if ending.any() else mask
 
