@@ -21,4 +21,4 @@ def start(stream: TextIO, *, verbose: bool) -> None:
     root = logging.getLogger()
     root.addHandler(handler)
     root.setLevel(logging.WARNING)
-    logging.getLogger("pocketphi").setLevel(logging.INFO if verbose else logging.WARNING)
+    logging.getLogger("pocketphi").setLevel(logging.DEBUG if verbose else logging.WARNING)

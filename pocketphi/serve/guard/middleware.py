@@ -9,14 +9,19 @@ Here is no state but the failures of guessers. Of a response only the head is to
 """
 
 import asyncio
+import logging
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from pocketphi.errors import shown
 from pocketphi.serve.guard.keyring import Keyring
 from pocketphi.serve.guard.refusals import Refused
+
+log = logging.getLogger(__name__)
 
 _HEADERS = {
     b"x-content-type-options": b"nosniff",
@@ -82,7 +87,12 @@ class Guard:
             return
         except _ClientLeft:
             return
-        await self._app(scope, receive, sealed)
+        began = time.monotonic()
+        try:
+            await self._app(scope, receive, sealed)
+        finally:
+            # Of a request no more than this: headers hold keys, bodies hold what people think.
+            log.info("%s %s %.0f ms", scope["method"], shown(scope["path"]), 1e3 * (time.monotonic() - began))
 
     def _check_address(self, scope: Scope, headers: dict[bytes, bytes]) -> None:
         """Raises `Refused` if the request was sent under another name, or by another page."""

@@ -63,7 +63,7 @@ class SamplingFields(RequestModel):
     temperature: Annotated[float, Field(ge=0, le=2)] | None = Field(
         None, description=f"0 takes the likeliest token; {TEMPERATURE} if absent."
     )
-    top_p: Annotated[float, Field(gt=0, le=1)] | None = Field(
+    top_p: Annotated[float, Field(ge=1e-6, le=1)] | None = Field(
         None, description=f"Draw from the likeliest tokens with this share; {TOP_P} if absent."
     )
     top_k: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = Field(None, description="Of so many tokens; 0 for all.")

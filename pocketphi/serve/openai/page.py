@@ -19,7 +19,6 @@ CSP = "; ".join(
         "default-src 'self'",
         "img-src 'self' data:",
         "style-src 'self'",
-        "style-src-attr 'unsafe-inline'",  # KaTeX sets the height of a fraction so
         "worker-src 'self'",
         "manifest-src 'self'",
         "connect-src 'self'",
