@@ -59,7 +59,8 @@ async def prompt_tokens(
         ApiError: the model's template cannot express the conversation.
     """
     if continues and told.messages[-1].role != "assistant":
-        raise ApiError("`continue_final_message` needs an assistant's message at the end", param="messages")
+        message = "`continue_final_message` needs an assistant's message at the end"
+        raise ApiError(message, param="messages", code="invalid_value")
     model = served.model
 
     def encode() -> list[int]:
