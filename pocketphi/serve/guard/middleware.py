@@ -80,7 +80,7 @@ class Guard:
                 await _preflight(sealed)
                 return
             scope["pocketphi.tenant"] = self._tenant(scope, headers)
-            if scope["method"] == "POST":
+            if scope["method"] == "POST" and scope["path"] in self._rules.post_paths:
                 receive = _replayed(await self._body(headers, receive), receive)
         except Refused as refused:
             await refused.send(scope, sealed)
