@@ -200,6 +200,14 @@ def test_an_absent_model_is_the_first(server: Served) -> None:
     assert reply.json()["model"] == "tiny"
 
 
+def test_an_integer_may_be_written_as_javascript_might(server: Served) -> None:
+    body = b'{"messages": [{"role": "user", "content": "a"}], "max_tokens": 3.0, "ignore_eos": true}'
+    headers = {"content-type": "application/json"}
+    reply = httpx.post(f"{server.url}/v1/chat/completions", content=body, headers=headers)
+    assert reply.json()["usage"]["completion_tokens"] == 3
+    assert refused(server, body.replace(b"3.0", b"3.5"))["param"] == "max_tokens"
+
+
 def test_unknown_fields_are_ignored(server: Served) -> None:
     body = {"messages": USER, "max_tokens": 1, "reasoning_effort": "low", "store": True, "metadata": {"a": "b"}}
     assert httpx.post(f"{server.url}/v1/chat/completions", json=body).status_code == 200
