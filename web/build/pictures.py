@@ -1,6 +1,6 @@
 """Takes the pictures of the page that the documents show: `python web/build/pictures.py [FOLDER]`.
 
-Desktop and phone, light and dark, in the system's Chromium against a scripted server; into docs/pictures without FOLDER.
+Desktop and phone, light and dark, in the system's Chromium against a scripted server; without FOLDER for the documents.
 """
 
 import re

@@ -4,7 +4,7 @@ import { de } from "../src/i18n/de";
 import { en } from "../src/i18n/en";
 import { ko } from "../src/i18n/ko";
 import { language } from "../src/core/i18n";
-import { blocks, html } from "../src/core/markdown";
+import { blocks, html, parse } from "../src/core/markdown";
 import { DEFAULTS, load, sampling, save } from "../src/core/settings";
 import { exportAll, importAll, search, Store, toMarkdown } from "../src/core/store";
 import { takeToken, token } from "../src/core/token";
@@ -22,6 +22,21 @@ describe("Markdown", () => {
       const now = blocks(text.slice(0, length));
       const later = blocks(text);
       for (let i = 0; i + 2 < now.length; i++) expect(later[i]).toEqual(now[i]);
+    }
+  });
+
+  test("reads a text that grows as it reads it whole", () => {
+    const pieces = [text, "para\n", "#x\n", "- a\n\n  b\n", "1. c\n", "---\n", "    code\n", "| a |\n|--|\n| 1 |\n", "> q\nlazy\n"];
+    pieces.push("[x]: y\n", "[x]: z\n", "~~~\nopen\n\nnever closed", "\\[ a \n b \\]\n", "<div>\n\n", "a $$ b\n\n", "\r\nend\r\n");
+    let seed = 7;
+    const draw = (below: number) => (seed = (seed * 48_271) % 2_147_483_647) % below;
+    for (let round = 0; round < 60; round++) {
+      const whole = Array.from({ length: 8 }, () => pieces[draw(pieces.length)] + (draw(2) ? "\n" : "")).join("");
+      let grown = parse("");
+      for (let length = 1; length <= whole.length; length += 1 + draw(9)) {
+        grown = parse(whole.slice(0, length), grown);
+        expect(grown.blocks).toEqual(blocks(whole.slice(0, length)));
+      }
     }
   });
 

@@ -1,12 +1,12 @@
 // Markdown that a model wrote, as HTML that can do no harm.
 //
-// A text is cut into blocks; a block that is complete never changes, so while an answer grows only the last one is
+// A text is cut into blocks; a block that is complete never changes, so while an answer grows only its end is read and
 // rendered again. HTML in the text is shown, not obeyed. What the renderer makes is sanitised once more: an allow-list of
 // tags and attributes, links to the web and to mail only, and no images, because fetching one tells a stranger's server
 // whatever its address was made to tell.
 
 import DOMPurify from "dompurify";
-import { Marked, type Token, type Tokens, type TokenizerAndRendererExtension } from "marked";
+import { Lexer, Marked, type Token, type Tokens, type TokenizerAndRendererExtension } from "marked";
 
 export interface Block {
   kind: "code" | "text";
@@ -34,16 +34,40 @@ export function nameImages(say: (text: string) => string): void {
   imageWords = say;
 }
 
-export function blocks(text: string): Block[] {
-  if (text.length > MOST_CHARACTERS) return [{ kind: "code", source: text, language: "" }];
-  return marked
-    .lexer(text)
-    .filter((token) => token.type !== "space")
-    .map((token: Token) =>
-      token.type === "code" && (token as Tokens.Code).codeBlockStyle !== "indented"
-        ? { kind: "code", source: (token as Tokens.Code).text, language: languageOf(token as Tokens.Code) }
-        : { kind: "text", source: token.raw, language: "" },
-    );
+export interface Parsed {
+  text: string;
+  blocks: Block[];
+  /** Where the block before the last begins: what comes after may still be read another way. */
+  settled: { blocks: number; characters: number };
+}
+
+const NOTHING: Parsed = { text: "", blocks: [], settled: { blocks: 0, characters: 0 } };
+
+/** The blocks of `text`; if it goes on from `before`, what was settled there is taken over. */
+export function parse(text: string, before: Parsed = NOTHING): Parsed {
+  if (text.length > MOST_CHARACTERS) return { ...NOTHING, text, blocks: [{ kind: "code", source: text, language: "" }] };
+  const source = text.replace(/\r\n?/g, "\n");
+  const { settled } = source === text && text.startsWith(before.text) ? before : NOTHING;
+  const found = before.blocks.slice(0, settled.blocks);
+  const starts: number[] = [];
+  let at = settled.characters;
+  for (const token of new Lexer(marked.defaults).blockTokens(source.slice(at))) {
+    if (token.type !== "space" && token.type !== "def") {
+      starts.push(at);
+      found.push(block(token));
+    }
+    at += token.raw.length;
+  }
+  const isWhole = source === text && at === source.length; // a link that is defined twice is left out by the lexer
+  const last = starts.length < 2 || !isWhole ? settled : { blocks: found.length - 2, characters: starts.at(-2) ?? 0 };
+  return { text, blocks: found, settled: last };
+}
+
+export const blocks = (text: string): Block[] => parse(text).blocks;
+
+function block(token: Token): Block {
+  if (token.type !== "code" || token["codeBlockStyle"] === "indented") return { kind: "text", source: token.raw, language: "" };
+  return { kind: "code", source: (token as Tokens.Code).text, language: languageOf(token as Tokens.Code) };
 }
 
 /** One text block as sanitised HTML. */

@@ -3,12 +3,13 @@
 import { memo } from "preact/compat";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { formula, highlighted } from "../core/lazy";
-import { blocks, html, sanitisedMath } from "../core/markdown";
+import { html, parse, sanitisedMath, type Parsed } from "../core/markdown";
 import { t } from "../state";
 import { IconButton } from "./icons";
 
 export function Text({ text, isGrowing }: { text: string; isGrowing: boolean }) {
-  const parts = useMemo(() => blocks(text), [text]);
+  const parsed = useRef<Parsed | undefined>(undefined);
+  const parts = useMemo(() => (parsed.current = parse(text, parsed.current)).blocks, [text]);
   return (
     <div class="text" dir="auto">
       {parts.map((part, index) =>
