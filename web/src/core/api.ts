@@ -92,12 +92,23 @@ export class Api {
   }
 }
 
+interface ChatEvent {
+  error?: { message?: string; code?: string };
+  choices?: { delta?: { content?: string | null }; finish_reason?: string | null }[];
+  usage?: { prompt_tokens: number; completion_tokens: number } | null;
+}
+
+/** One event; half of one is what a connection leaves that ended within it. */
+function parsed(data: string): ChatEvent {
+  try {
+    return JSON.parse(data) as ChatEvent;
+  } catch {
+    throw new ApiError("the connection ended in the middle of the answer", 0);
+  }
+}
+
 function* pieces(data: string): Generator<Piece> {
-  const event = JSON.parse(data) as {
-    error?: { message?: string; code?: string };
-    choices?: { delta?: { content?: string | null }; finish_reason?: string | null }[];
-    usage?: { prompt_tokens: number; completion_tokens: number } | null;
-  };
+  const event = parsed(data);
   if (event.error) throw new ApiError(event.error.message ?? "the server failed", 0, event.error.code ?? null);
   const choice = event.choices?.[0];
   if (choice?.delta?.content) yield { kind: "text", text: choice.delta.content };

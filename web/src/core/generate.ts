@@ -52,7 +52,7 @@ export async function generate(
       const failure = error instanceof ApiError ? error : new ApiError(String(error), 0);
       if (failure.status === 401) throw failure;
       const delay = RETRIES[attempt];
-      const isAway = failure.status === 0 && failure.code === null && !pieces;
+      const isAway = !pieces && (failure.code === "shutting_down" || (failure.status === 0 && failure.code === null));
       if (isAway && delay !== undefined) {
         progress.waiting(true);
         await pause(delay, signal);

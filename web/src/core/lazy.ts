@@ -17,5 +17,12 @@ export async function highlighted(code: string, language: string): Promise<strin
 export async function formula(source: string, isDisplay: boolean): Promise<string> {
   katex ??= import("katex");
   const { default: api } = await katex;
-  return api.renderToString(source, { displayMode: isDisplay, output: "mathml", throwOnError: false, trust: false });
+  return api.renderToString(source, {
+    displayMode: isDisplay,
+    output: "mathml",
+    throwOnError: false,
+    trust: false,
+    strict: "ignore", // Hangul in a formula is nothing to warn of
+    maxSize: 20, // in em: a rule of 9999em would push the page away
+  });
 }

@@ -45,7 +45,15 @@ const NOTHING: Parsed = { text: "", blocks: [], settled: { blocks: 0, characters
 
 /** The blocks of `text`; if it goes on from `before`, what was settled there is taken over. */
 export function parse(text: string, before: Parsed = NOTHING): Parsed {
-  if (text.length > MOST_CHARACTERS) return { ...NOTHING, text, blocks: [{ kind: "code", source: text, language: "" }] };
+  const asItIs: Parsed = { ...NOTHING, text, blocks: [{ kind: "code", source: text, language: "" }] };
+  if (text.length > MOST_CHARACTERS) return asItIs;
+  return unlessTooDeep(
+    () => read(text, before),
+    () => asItIs,
+  );
+}
+
+function read(text: string, before: Parsed): Parsed {
   const source = text.replace(/\r\n?/g, "\n");
   const { settled } = source === text && text.startsWith(before.text) ? before : NOTHING;
   const found = before.blocks.slice(0, settled.blocks);
@@ -72,7 +80,20 @@ function block(token: Token): Block {
 
 /** One text block as sanitised HTML. */
 export function html(source: string): string {
-  return sanitised(marked.parse(source, { async: false }));
+  return unlessTooDeep(
+    () => sanitised(marked.parse(source, { async: false })),
+    () => sanitised(`<pre>${escaped(source)}</pre>`),
+  );
+}
+
+/** A model that repeats itself writes quotes within quotes until the parser's stack ends; then the text is shown as it is. */
+function unlessTooDeep<T>(render: () => T, plain: () => T): T {
+  try {
+    return render();
+  } catch (error) {
+    if (error instanceof RangeError) return plain();
+    throw error;
+  }
 }
 
 const TAGS = (
@@ -98,9 +119,13 @@ function sanitised(dirty: string): string {
   return purifier.sanitize(dirty, { ALLOWED_TAGS: TAGS, ALLOWED_ATTR: ATTRIBUTES, ALLOW_DATA_ATTR: false });
 }
 
-/** MathML that KaTeX made, sanitised. */
+/** MathML that KaTeX made, sanitised, without the source that KaTeX adds: it would be shown or read out beside the formula. */
 export function sanitisedMath(markup: string): string {
-  return purifier.sanitize(markup, { USE_PROFILES: { mathMl: true }, FORBID_ATTR: ["style"] });
+  return purifier.sanitize(markup, {
+    USE_PROFILES: { mathMl: true },
+    FORBID_ATTR: ["style"],
+    ADD_FORBID_CONTENTS: ["annotation"],
+  });
 }
 
 function languageOf(token: Tokens.Code): string {
@@ -115,13 +140,28 @@ function mathSpan(source: string, isDisplay: boolean): string {
   return `<span class="math"${isDisplay ? ' data-display="1"' : ""}>${escaped(source)}</span>`;
 }
 
+// A formula on lines of its own, without an empty line, so that it is read alike while it grows. "\\[2pt]" is the end of a
+// row; another "\[" opens the next, so that a text full of openings is read once and not once for each of them.
+const FORMULA = /(?:\$\$((?:(?!\n[ \t]*\n)[^$]){1,4000}?)\$\$|\\\[((?:(?!\n[ \t]*\n|(?<!\\)\\\[)[^]){1,4000}?)\\\])[ \t]*(?:\n|$)/y;
+
+/** Where the first paragraph of a text has such a formula: the whole of it, for an opening alone interrupts nothing. */
+function firstFormula(text: string): number | undefined {
+  const end = text.search(/\n[ \t]*\n/);
+  for (const { index } of text.slice(0, end < 0 ? undefined : end).matchAll(/\$\$|\\\[/g)) {
+    FORMULA.lastIndex = index;
+    if (FORMULA.test(text)) return index;
+  }
+  return undefined;
+}
+
 function mathBlock(): TokenizerAndRendererExtension {
   return {
     name: "mathBlock",
     level: "block",
-    start: (text: string) => /\$\$|\\\[/.exec(text)?.index,
+    start: firstFormula,
     tokenizer(text: string) {
-      const found = /^(?:\$\$([^$]{1,4000}?)\$\$|\\\[([\s\S]{1,4000}?)\\\])[ \t]*(?:\n|$)/.exec(text);
+      FORMULA.lastIndex = 0;
+      const found = FORMULA.exec(text);
       if (!found) return undefined;
       return { type: "mathBlock", raw: found[0], text: (found[1] ?? found[2] ?? "").trim() };
     },
@@ -138,7 +178,7 @@ function mathInline(): TokenizerAndRendererExtension {
     tokenizer(text: string) {
       const found =
         /^\\\(([\s\S]{1,1000}?)\\\)/.exec(text) ??
-        /^\$\$([^$\n]{1,1000}?)\$\$/.exec(text) ??
+        /^\$\$([^$]{1,1000}?)\$\$/.exec(text) ??
         /^\$(?![\s\d])([^$\n]{1,1000}?)(?<!\s)\$(?!\d)/.exec(text);
       return found ? { type: "mathInline", raw: found[0], text: (found[1] ?? "").trim() } : undefined;
     },

@@ -52,7 +52,8 @@ function mended(kept: Record<string, unknown>): Settings {
   for (const name of Object.keys(RANGES) as (keyof typeof RANGES)[]) {
     const value = kept[name];
     const { min, max } = RANGES[name];
-    if (typeof value === "number" && value >= min && value <= max) settings[name] = value;
+    const isWhole = RANGES[name].step < 1 || Number.isInteger(value);
+    if (typeof value === "number" && isWhole && value >= min && value <= max) settings[name] = value;
   }
   const { seed, theme, language } = kept;
   if (typeof seed === "number" && Number.isSafeInteger(seed) && seed >= 0) settings.seed = seed;
