@@ -140,6 +140,9 @@ def test_doctor_says_what_is_there_and_exits_1_when_something_is_missing(pocketp
         "folder",
         "models",
         "network",
+        "server",
+        "port",
+        "page",
     ]
     (tmp_path / "cache" / "pocketphi" / "models" / "tiny.pocket").write_bytes(b"damaged")
     code, out, _ = pocketphi("doctor")

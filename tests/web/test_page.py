@@ -69,7 +69,7 @@ def test_editing_a_question_opens_a_branch_and_loses_nothing(page: Any, script: 
     assert script.asked[-1]["messages"] == [{"role": "user", "content": "Better wording"}]
     page.click(".turn.user button[aria-label='Previous version']")
     assert page.locator(".turn").count() == 4
-    assert page.inner_text(".turn.user:first-child .question") == "First wording"
+    expect(page.locator(".turn.user:first-child .question")).to_have_text("First wording")
 
 
 def test_a_reload_keeps_the_conversation(page: Any):

@@ -93,26 +93,43 @@ export function newChat(): void {
 }
 
 export function open(id: string): void {
+  settle();
   const wanted = conversations.value.find((c) => c.id === id);
   if (wanted) show(wanted);
 }
 
 function show(c: tree.Conversation): void {
+  settle();
   current.value = c;
   history.replaceState(null, "", c.leaf ? `#c=${c.id}` : location.pathname);
 }
 
-/** Change a conversation, on the screen or not; it is saved a little later. */
-function update(id: string, how: (c: tree.Conversation) => tree.Conversation): void {
-  const before = id === current.value.id ? current.value : conversations.value.find((c) => c.id === id);
+/**
+ * Change a conversation, on the screen or not; it is saved a little later. The list at the side learns of an answer that
+ * grows on the screen only then: nothing there looks different.
+ */
+function update(id: string, how: (c: tree.Conversation) => tree.Conversation, isGrowth = false): void {
+  const isShown = id === current.value.id;
+  const before = isShown ? current.value : conversations.value.find((c) => c.id === id);
   if (!before) return;
   const after = how(before);
   batch(() => {
-    if (id === current.value.id) current.value = after;
-    if (after.leaf) conversations.value = newestFirst([after, ...conversations.value.filter((c) => c.id !== id)]);
+    if (isShown) current.value = after;
+    if (!isShown || !isGrowth) list(after);
   });
   unsaved.add(id);
   saveTimer ??= setTimeout(() => void saveNow(), SAVE_MILLISECONDS);
+}
+
+/** Put a conversation in the list as it is now; without turns it is not worth an entry. */
+function list(c: tree.Conversation): void {
+  if (c.leaf) conversations.value = newestFirst([c, ...conversations.value.filter((each) => each.id !== c.id)]);
+}
+
+/** Bring the list's entry of what is on the screen up to date. */
+function settle(): void {
+  const entry = conversations.value.find((c) => c.id === current.value.id);
+  if (entry && entry !== current.value) list(current.value);
 }
 
 const unsaved = new Set<string>();
@@ -120,6 +137,7 @@ const unsaved = new Set<string>();
 async function saveNow(): Promise<void> {
   clearTimeout(saveTimer);
   saveTimer = undefined;
+  settle();
   const waiting = conversations.value.filter((c) => unsaved.has(c.id));
   unsaved.clear();
   try {
@@ -136,6 +154,7 @@ export const setModel = (id: string): void => update(current.value.id, (c) => ({
 export const showBranch = (turn: string): void => update(current.value.id, (c) => tree.switchTo(c, turn));
 
 export function remove(id: string): void {
+  settle();
   const gone = conversations.value.find((c) => c.id === id);
   if (!gone) return;
   if (writing.value?.conversation === id) stop();
@@ -143,9 +162,10 @@ export function remove(id: string): void {
   if (current.value.id === id) newChat();
   void store?.remove(id);
   const undo = () => {
-    conversations.value = newestFirst([gone, ...conversations.value]);
-    void store?.put(gone);
-    show(gone);
+    const back = mendCut(gone);
+    list(back);
+    void store?.put(back);
+    show(back);
   };
   say(t.value.removed, { label: t.value.undo, run: undo });
 }
@@ -204,7 +224,7 @@ async function answer(id: string, question: string | null, begun?: string): Prom
     ...(begun ? { continue_final_message: true, add_generation_prompt: false } : {}),
   };
   if (!body.model) delete (body as { model?: string }).model;
-  const frame = batched((part) => update(id, (c) => tree.change(c, turn, part)));
+  const frame = batched((part) => update(id, (c) => tree.change(c, turn, part), !("ending" in part)));
   try {
     const text = begun ? (current.value.turns[turn]?.text ?? "") : "";
     const waiting = (yes: boolean) => (isWaiting.value = yes);
@@ -251,6 +271,7 @@ function mendCut(c: tree.Conversation): tree.Conversation {
 // Files, settings, words at the edge of the screen.
 
 export function download(kind: "all" | "markdown"): void {
+  settle();
   const names = { user: t.value.you, assistant: t.value.assistant };
   const [text, name, type] =
     kind === "all"
@@ -265,6 +286,7 @@ export function download(kind: "all" | "markdown"): void {
 
 export async function importFile(file: File): Promise<void> {
   try {
+    settle();
     const { changed, added, updated, skipped } = importAll(await file.text(), conversations.value);
     const ids = new Set(changed.map((c) => c.id));
     conversations.value = newestFirst([...changed, ...conversations.value.filter((c) => !ids.has(c.id))]);

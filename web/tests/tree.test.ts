@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { append, change, check, messages, newConversation, path, siblings, switchTo, titleOf, type Conversation } from "../src/core/tree";
+import { append, change, check, messages, newConversation, path, switchTo, titleOf, versions, type Conversation } from "../src/core/tree";
 
 function talk(...texts: string[]): Conversation {
   return texts.reduce(
@@ -19,7 +19,7 @@ describe("a conversation", () => {
     const c = talk("a", "b", "c", "d");
     const branched = append(c, { id: "x", role: "user", text: "c2", createdAt: 9, parent: "t1" });
     expect(path(branched).map((turn) => turn.text)).toEqual(["a", "b", "c2"]);
-    expect(siblings(branched, "x")).toEqual(["t2", "x"]);
+    expect(versions(branched).get("x")).toEqual(["t2", "x"]);
     expect(path(switchTo(branched, "t2")).map((turn) => turn.text)).toEqual(["a", "b", "c", "d"]);
     expect(Object.keys(branched.turns)).toHaveLength(5);
   });

@@ -62,14 +62,21 @@ export function path(c: Conversation, leaf: string | null = c.leaf): Turn[] {
   return found.reverse();
 }
 
-/** The turns that stand in the same place, oldest first. */
-export function siblings(c: Conversation, id: string): string[] {
-  const turn = c.turns[id];
-  if (!turn) return [];
-  return Object.values(c.turns)
-    .filter((each) => each.parent === turn.parent && each.role === turn.role)
-    .sort((a, b) => a.createdAt - b.createdAt || (a.id < b.id ? -1 : 1))
-    .map((each) => each.id);
+/** For every turn those that stand in the same place, itself among them, oldest first. */
+export function versions(c: Conversation): Map<string, string[]> {
+  const places = new Map<string, Turn[]>();
+  for (const turn of Object.values(c.turns)) {
+    const place = `${turn.role} below ${turn.parent}`;
+    const there = places.get(place);
+    if (there) there.push(turn);
+    else places.set(place, [turn]);
+  }
+  const found = new Map<string, string[]>();
+  for (const turns of places.values()) {
+    const ids = turns.sort((a, b) => a.createdAt - b.createdAt || (a.id < b.id ? -1 : 1)).map((turn) => turn.id);
+    for (const id of ids) found.set(id, ids);
+  }
+  return found;
 }
 
 /** Show the branch through `id`, down to its newest end. */

@@ -1,7 +1,7 @@
 // The conversation on the screen. It follows the answer while one reads at the end, and stays put while one reads above.
 
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
-import { path, siblings } from "../core/tree";
+import { path, versions } from "../core/tree";
 import { announced, current, send, t, writing } from "../state";
 import { Logo } from "./icons";
 import { Turn } from "./Turn";
@@ -13,6 +13,7 @@ export function Thread() {
   const follows = useRef(true);
   const c = current.value;
   const turns = path(c);
+  const places = versions(c);
   const isBusy = writing.value !== null;
   useLayoutEffect(() => {
     follows.current = true;
@@ -35,7 +36,7 @@ export function Thread() {
             <Turn
               key={turn.id}
               turn={turn}
-              versions={siblings(c, turn.id)}
+              versions={places.get(turn.id) ?? []}
               isBusy={isBusy}
               isLast={index === turns.length - 1}
             />
