@@ -59,7 +59,6 @@ def prompt_of(words: int, seed: int) -> list[dict[str, str]]:
 def chat_body(messages: list[dict[str, str]], *, tokens: int, **more: Any) -> dict[str, Any]:
     """A streamed request that every server takes: greedy, so many tokens, usage at the end."""
     return {
-        "model": "m",
         "messages": messages,
         "max_tokens": tokens,
         "temperature": 0,
