@@ -34,8 +34,8 @@ async def overload(server: Server, options: argparse.Namespace) -> dict[str, Any
     chance = random.Random(options.seed)
     seeds = iter(range(10**6, 10**7))
 
-    def body() -> dict[str, Any]:
-        return chat_body(prompt_of(options.words, next(seeds)), tokens=options.tokens)
+    def body() -> bytes:
+        return json.dumps(chat_body(prompt_of(options.words, next(seeds)), tokens=options.tokens)).encode()
 
     async def one_client(until: float, heard: list[Heard]) -> None:
         while time.perf_counter() < until:
@@ -50,13 +50,16 @@ async def overload(server: Server, options: argparse.Namespace) -> dict[str, Any
     await closed_loop(3)
     before = await closed_loop(options.seconds / 3)
     resident = server.resident_bytes()
+    # Made before, because whoever makes them here takes the cores that the server computes on.
+    times: list[float] = []
+    while not times or times[-1] < options.seconds:
+        times.append((times[-1] if times else 0.0) + chance.expovariate(options.load * before))
+    bodies = [body() for _ in times]
     tasks: list[asyncio.Task[Heard]] = []
     begin = time.perf_counter()
-    arrival = begin
-    while arrival < begin + options.seconds:
-        arrival += chance.expovariate(options.load * before)
-        await asyncio.sleep(max(0.0, arrival - time.perf_counter()))
-        tasks.append(asyncio.create_task(ask(server.port, body())))
+    for arrival, made in zip(times, bodies, strict=True):
+        await asyncio.sleep(max(0.0, begin + arrival - time.perf_counter()))
+        tasks.append(asyncio.create_task(ask(server.port, made)))
     heard = await asyncio.gather(*tasks)
     seconds = max(each.started_at + each.ended for each in heard) - begin
     after = await closed_loop(options.seconds / 3)
@@ -206,8 +209,8 @@ def main() -> None:
     parser.add_argument("--parallel", type=int, default=4)
     parser.add_argument("--queue", type=int, default=8)
     parser.add_argument("--context", type=int, default=2048)
-    parser.add_argument("--words", type=int, default=100)
-    parser.add_argument("--tokens", type=int, default=32)
+    parser.add_argument("--words", type=int, default=300)
+    parser.add_argument("--tokens", type=int, default=64)
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--load", type=float, default=10.0, help="requests, as a multiple of the capacity")
     parser.add_argument("--aborts", type=int, default=1000)

@@ -71,7 +71,7 @@ def chat_body(messages: list[dict[str, str]], *, tokens: int, **more: Any) -> di
 
 async def ask(
     port: int,
-    body: Mapping[str, Any],
+    body: Mapping[str, Any] | bytes,
     *,
     path: str = "/v1/chat/completions",
     leave_after: float | None = None,
@@ -121,11 +121,11 @@ async def _converse(
     writer: asyncio.StreamWriter,
     port: int,
     path: str,
-    body: Mapping[str, Any],
+    body: Mapping[str, Any] | bytes,
     started: float,
     seen: dict[str, Any],
 ) -> None:
-    data = json.dumps(body).encode()
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
     head = (
         f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: application/json\r\n"
         f"Content-Length: {len(data)}\r\nConnection: close\r\n\r\n"

@@ -110,11 +110,20 @@ class Scheduler:
         with self._changed:
             if self._is_refusing:
                 raise ShuttingDownError
-            waiting = len(self._line)
-            if not self._line.add(ticket, self.max_waiting + self.parallel - len(self._running)):
-                raise QueueFullError(waiting=waiting, retry_after_seconds=self._retry_after(waiting))
+            if not self._line.add(ticket, self._places):
+                raise self._full()
             self._changed.notify_all()
         return ticket
+
+    def check_room(self, tenant: str) -> None:
+        """Whether a job of `tenant` would find a place now: to refuse before its prompt is made. Any thread.
+
+        Raises:
+            QueueFullError: it would not.
+        """
+        with self._changed:
+            if not self._line.has_place(tenant, self._places):
+                raise self._full()
 
     def stats(self) -> SchedulerStats:
         """Any thread."""
@@ -172,9 +181,16 @@ class Scheduler:
             ticket.on_piece(CANCELLED)
         return True
 
-    def _retry_after(self, waiting: int) -> int:
+    @property
+    def _places(self) -> int:
+        """Jobs that the line holds: those that may wait, and those that start at once."""
+        return self.max_waiting + self.parallel - len(self._running)
+
+    def _full(self) -> QueueFullError:
+        waiting = len(self._line)
         shortest, longest = _RETRY_SECONDS
-        return max(shortest, min(longest, round(self._seconds * (1 + waiting) / self.parallel)))
+        seconds = max(shortest, min(longest, round(self._seconds * (1 + waiting) / self.parallel)))
+        return QueueFullError(waiting=waiting, retry_after_seconds=seconds)
 
     # The worker's side.
 

@@ -23,11 +23,15 @@ class WaitingLine:
     def __iter__(self) -> Iterator[Ticket]:
         return (ticket for line in self._tenants.values() for ticket in line)
 
+    def has_place(self, tenant: str, most: int) -> bool:
+        """Whether fewer than `most` wait, or nobody of `tenant` does."""
+        return self._number < most or (most > 0 and tenant not in self._tenants)
+
     def add(self, ticket: Ticket, most: int) -> bool:
-        """Put a ticket at the end of its tenant's line; False if `most` wait already."""
-        line = self._tenants.get(ticket.job.tenant)
-        if self._number >= most and (line is not None or most <= 0):
+        """Put a ticket at the end of its tenant's line; False if there is no place."""
+        if not self.has_place(ticket.job.tenant, most):
             return False
+        line = self._tenants.get(ticket.job.tenant)
         if line is None:
             line = self._tenants[ticket.job.tenant] = deque()
         line.append(ticket)

@@ -19,7 +19,7 @@ from pocketphi.serve.openai.errors import ApiError
 from pocketphi.serve.openai.openapi import ROUTES, describe, extra_of, reference, replies_of
 from pocketphi.serve.openai.page import page_routes
 from pocketphi.serve.openai.served import ServedModel, ServedModels, ServeOptions
-from pocketphi.serve.openai.service import Service
+from pocketphi.serve.openai.service import Service, tenant_of
 from pocketphi.version import __version__
 
 Handler = Callable[[Service, Request], Awaitable[Response]]
@@ -47,6 +47,10 @@ HANDLERS: dict[str, Handler] = {
     "/health": health,
     "/metrics": metrics,
 }
+
+
+_WAITING = frozenset({"/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/embeddings"})
+"""Routes whose requests take a place in a line."""
 
 
 def create_app(served: Sequence[ServedModel], options: ServeOptions | None = None) -> FastAPI:
@@ -82,7 +86,7 @@ def create_app(served: Sequence[ServedModel], options: ServeOptions | None = Non
     for route in ROUTES:
         app.add_api_route(
             route.path,
-            _endpoint(service, HANDLERS[route.path]),
+            _endpoint(service, HANDLERS[route.path], waits=route.path in _WAITING),
             methods=[route.method],
             name=HANDLERS[route.path].__name__,
             operation_id=HANDLERS[route.path].__name__,
@@ -100,8 +104,10 @@ def create_app(served: Sequence[ServedModel], options: ServeOptions | None = Non
     return app
 
 
-def _endpoint(service: Service, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
+def _endpoint(service: Service, handler: Handler, *, waits: bool) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
+        if waits:
+            service.check_room(tenant_of(request))
         return await handler(service, request)
 
     return endpoint

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from starlette.requests import Request
 
 from pocketphi.errors import UserError
-from pocketphi.runtime.scheduler.job import EmbedJob, Job
+from pocketphi.runtime.scheduler.job import EmbedJob, Job, QueueFullError
 from pocketphi.serve.openai.answers import Answers, Handover
 from pocketphi.serve.openai.errors import ApiError
 from pocketphi.serve.openai.metrics import Metrics, ModelMetrics
@@ -58,6 +58,24 @@ class Service:
 
     def metrics_of(self, served: ServedModel) -> ModelMetrics:
         return self._metrics[served.name]
+
+    def check_room(self, tenant: str) -> None:
+        """Refuse what no model has a place for before its body is looked at: under overload a refusal must cost little,
+        because it takes its time from those who are served.
+
+        Raises:
+            ApiError: 429.
+        """
+        refusal: QueueFullError | None = None
+        for served in self.models:
+            try:
+                served.scheduler.check_room(tenant)
+            except QueueFullError as error:
+                refusal = error
+            else:
+                return
+        if refusal is not None:
+            raise ApiError.of(refusal)
 
     def answers(self, served: ServedModel, jobs: Sequence[Job | EmbedJob]) -> Answers:
         """Submit `jobs`. On the event loop.
