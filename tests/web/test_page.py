@@ -81,6 +81,21 @@ def test_a_reload_keeps_the_conversation(page: Any):
     assert page.inner_text(".question") == "Remember me"
 
 
+def test_two_tabs_see_the_same_conversations(page: Any, context: Any, address: str):
+    second = context.new_page()
+    second.goto(address)
+    second.wait_for_selector("#composer")
+    say(page, "Said in the first tab")
+    answered(page)
+    second.click(".entry")
+    expect(second.locator(".turn.assistant .text")).to_have_text("Hello from the script.")
+    say(second, "And in the second")
+    expect(page.locator(".turn.assistant footer")).to_have_count(2)
+    page.hover(".sidebar li")
+    page.click(".sidebar li button[aria-label^='Delete']")
+    expect(second.locator(".sidebar li")).to_have_count(0)
+
+
 def test_conversations_are_renamed_found_deleted_and_brought_back(page: Any):
     for text in ("Bread for Sunday", "The planet Neptune"):
         page.click(".new")

@@ -38,6 +38,7 @@ export const announced = signal("");
 export const isStored = signal(true);
 
 const api = new Api("", () => token(localStorage));
+const otherTabs = new BroadcastChannel("pocketphi");
 let store: Store | null = null;
 let controller: AbortController | null = null;
 let saveTimer: ReturnType<typeof setTimeout> | undefined;
@@ -48,7 +49,12 @@ export async function start(): Promise<void> {
   nameImages((text) => t.value.image(text));
   addEventListener("online", () => ((isOnline.value = true), void askModels()));
   addEventListener("offline", () => (isOnline.value = false));
+  addEventListener("hashchange", () => {
+    // The link was opened again, in a tab that shows the page already.
+    if (takeToken(location, history, localStorage)) void askModels();
+  });
   addEventListener("pagehide", () => void saveNow());
+  otherTabs.onmessage = () => void readAgain();
   void askModels();
   try {
     store = await Store.open();
@@ -142,9 +148,23 @@ async function saveNow(): Promise<void> {
   unsaved.clear();
   try {
     await Promise.all(waiting.map((c) => store?.put(c)));
+    if (waiting.length) otherTabs.postMessage("changed");
   } catch {
     isStored.value = false;
   }
+}
+
+/** Another tab has saved: take what it did, but for what is changing here. */
+async function readAgain(): Promise<void> {
+  const isOurs = (c: tree.Conversation) => unsaved.has(c.id) || writing.value?.conversation === c.id;
+  const kept = (await store?.all()) ?? [];
+  const ours = conversations.value.filter(isOurs);
+  const ids = new Set(ours.map((c) => c.id));
+  batch(() => {
+    conversations.value = newestFirst([...ours, ...kept.filter((c) => !ids.has(c.id))]);
+    const shown = kept.find((c) => c.id === current.value.id);
+    if (shown && !ids.has(shown.id)) current.value = shown;
+  });
 }
 
 export const rename = (id: string, title: string): void =>
@@ -160,7 +180,7 @@ export function remove(id: string): void {
   if (writing.value?.conversation === id) stop();
   conversations.value = conversations.value.filter((c) => c.id !== id);
   if (current.value.id === id) newChat();
-  void store?.remove(id);
+  void store?.remove(id).then(() => otherTabs.postMessage("changed"));
   const undo = () => {
     const back = mendCut(gone);
     list(back);

@@ -62,6 +62,8 @@ describe("a conversation from a file", () => {
     ["its own parent", { ...talk("a"), turns: { t0: { ...talk("a").turns["t0"], parent: "t0" } } }],
     ["an unknown leaf", { ...talk("a"), leaf: "x" }],
     ["the leaf of every object", { ...talk("a"), leaf: "constructor" }],
+    ["the parent of every object", { ...talk("a"), turns: { ["__proto__"]: talk("a").turns["t0"] }, leaf: null }],
+    ["an empty id", { ...talk("a"), id: "" }],
     ["no id", { ...talk("a"), id: undefined }],
     ["a time that is none", { ...talk("a"), updatedAt: "now" }],
   ])("is refused with %s", (_, value) => {

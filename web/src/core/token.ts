@@ -3,12 +3,13 @@
 
 const NAME = "pocketphi.token";
 
-/** Keep the token that the address brings, if any. */
-export function takeToken(location: Location, history: History, storage: Storage): void {
+/** Keep the token that the address brings, if any; whether it did. */
+export function takeToken(location: Location, history: History, storage: Storage): boolean {
   const found = /^#token=([\w~.+/=-]{1,256})$/.exec(location.hash)?.[1];
-  if (found === undefined) return;
+  if (found === undefined) return false;
   storage.setItem(NAME, decodeURIComponent(found));
   history.replaceState(history.state, "", location.pathname + location.search);
+  return true;
 }
 
 export const token = (storage: Storage): string | null => storage.getItem(NAME);

@@ -117,6 +117,7 @@ export function check(value: unknown): Conversation {
   if (ids.length > MOST_TURNS) throw new Error(`more than ${MOST_TURNS} turns`);
   let size = 0;
   for (const id of ids) {
+    if (!/^[\w-]{1,64}$/.test(id) || id === "__proto__") throw new Error("a turn's name is none of ours");
     const turn = record(given[id], "a turn");
     const role = turn["role"];
     if (role !== "user" && role !== "assistant") throw new Error("a turn's `role` is neither user nor assistant");
@@ -129,23 +130,34 @@ export function check(value: unknown): Conversation {
   if (size > MOST_CHARACTERS) throw new Error(`more than ${MOST_CHARACTERS} characters`);
   const leaf = c["leaf"] === null ? null : string(c["leaf"], "`leaf`");
   if (leaf !== null && !Object.hasOwn(turns, leaf)) throw new Error("the last turn is not there");
-  for (const id of ids) checkAncestors(turns, id);
+  checkAncestors(turns);
+  const id = string(c["id"], "`id`");
+  if (!/^[\w-]{1,64}$/.test(id)) throw new Error("`id` is none of ours");
+  const system = string(c["system"] ?? "", "`system`");
+  if (system.length > MOST_CHARACTERS) throw new Error(`more than ${MOST_CHARACTERS} characters`);
   return {
-    id: string(c["id"], "`id`"),
+    id,
     title: string(c["title"], "`title`").slice(0, 200),
     createdAt: number(c["createdAt"], "`createdAt`"),
-    updatedAt: number(c["updatedAt"], "`updatedAt`"),
-    system: string(c["system"] ?? "", "`system`"),
+    // A time that has not come would win over every later change.
+    updatedAt: Math.min(number(c["updatedAt"], "`updatedAt`"), Date.now()),
+    system,
     model: typeof c["model"] === "string" ? c["model"] : null,
     turns,
     leaf,
   };
 }
 
-function checkAncestors(turns: Record<string, Turn>, id: string): void {
-  let steps = 0;
-  for (let turn = turns[id]; turn && turn.parent !== null; turn = turns[turn.parent]) {
-    if (++steps > MOST_TURNS) throw new Error("turns that follow each other in a circle");
+/** Every turn is looked at once: a way up ends at the root, at one that is known to lead there, or in a circle. */
+function checkAncestors(turns: Record<string, Turn>): void {
+  const leadsUp = new Set<string>();
+  for (const start of Object.keys(turns)) {
+    const way = new Set<string>();
+    for (let id: string | null = start; id !== null && !leadsUp.has(id); id = turns[id]?.parent ?? null) {
+      if (way.has(id)) throw new Error("turns that follow each other in a circle");
+      way.add(id);
+    }
+    for (const id of way) leadsUp.add(id);
   }
 }
 
