@@ -25,6 +25,30 @@ def test_a_first_chat(page: Any, script: Script):
     assert [message["role"] for message in script.asked[-1]["messages"]] == ["user", "assistant", "user"]
 
 
+def test_escape_leaves_what_has_the_focus_before_it_stops_an_answer(page: Any, script: Script):
+    say(page, "A first question")
+    answered(page)
+    script.words, script.pause = ["word "] * 500, 0.02
+    say(page, "Go on for ever")
+    page.wait_for_selector(".turn.assistant:last-child .text")
+    page.hover(".sidebar li")
+    page.click(".sidebar li button[aria-label^='Rename']")
+    page.press(".naming", "Escape")
+    page.keyboard.press("Control+k")
+    page.keyboard.type("first")
+    page.keyboard.press("Escape")
+    expect(page.locator("#search")).to_have_value("")
+    page.focus("#composer")
+    page.evaluate(
+        "document.activeElement.dispatchEvent("
+        "new KeyboardEvent('keydown', {key: 'Escape', bubbles: true, isComposing: true}))"
+    )
+    page.wait_for_timeout(200)
+    assert page.locator(".remark.stopped").count() == 0, "still being written"
+    page.keyboard.press("Escape")
+    page.wait_for_selector(".remark.stopped")
+
+
 def test_stopping_keeps_what_was_written_and_frees_the_server(page: Any, script: Script):
     script.words, script.pause = ["word "] * 500, 0.02
     say(page, "Go on for ever")
@@ -110,6 +134,11 @@ def test_conversations_are_renamed_found_deleted_and_brought_back(page: Any):
     page.click(".sidebar li:last-child button[aria-label^='Rename']")
     page.fill(".naming", "Baking")
     page.press(".naming", "Enter")
+    assert page.locator(".sidebar li").all_inner_texts() == ["The planet Neptune", "Baking"]
+    page.hover(".sidebar li:last-child")
+    page.click(".sidebar li:last-child button[aria-label^='Rename']")
+    page.fill(".naming", "Given up")
+    page.press(".naming", "Escape")
     assert page.locator(".sidebar li").all_inner_texts() == ["The planet Neptune", "Baking"]
     page.hover(".sidebar li:last-child")
     page.click(".sidebar li:last-child button[aria-label^='Delete']")

@@ -54,7 +54,6 @@ HOSTILE = [
     "$\\includegraphics{https://evil.test/x.png}$",
     "```html\n<img src=x onerror=\"document.title='owned'\">\n```",
     "<https://evil.test/autolink>",
-    "a" * 200_000,
 ]
 
 
@@ -62,10 +61,10 @@ def test_whatever_a_model_writes_is_inert(page: Any, script: Script):
     script.words = [f"{each}\n\n" for each in HOSTILE]
     say(page, "Show me")
     answered(page)
-    for link in page.locator(".turn.assistant a").all():
-        href = link.get_attribute("href")
-        if href is None:
-            continue
+    links = {link.get_attribute("href"): link for link in page.locator(".turn.assistant .text a[href]").all()}
+    assert "https://evil.test/autolink" in links, "what is harmless is a link"
+    for href, link in links.items():
+        assert href is not None
         assert re.match(r"https?:|mailto:", href), href
         assert "noopener" in (link.get_attribute("rel") or "")
         assert link.get_attribute("target") == "_blank"
@@ -74,6 +73,14 @@ def test_whatever_a_model_writes_is_inert(page: Any, script: Script):
     page.wait_for_timeout(300)
     assert page.title() != "owned"
     assert "onerror" in page.inner_text(".turn.assistant .text"), "it is shown, not obeyed"
+
+
+def test_an_endless_line_is_shown_as_it_is(page: Any, script: Script):
+    script.words = ["<img src=x onerror=\"document.title='owned'\"> ", "a" * 200_001]
+    say(page, "Show me")
+    assert len(answered(page)) > 200_000
+    assert page.locator(".turn.assistant .text img").count() == 0
+    assert page.title() != "owned"
 
 
 def test_markdown_code_tables_and_formulas(page: Any, script: Script):

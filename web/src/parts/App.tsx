@@ -10,6 +10,8 @@ import { IconButton } from "./icons";
 import { Sidebar } from "./Sidebar";
 import { Thread } from "./Thread";
 
+const NARROW = "(max-width: 820px)"; // where style.css lets the sidebar slide in as a menu
+
 export function App() {
   const dialog = useSignal<"settings" | "shortcuts" | null>(null);
   const hasMenu = useSignal(false);
@@ -24,12 +26,13 @@ export function App() {
   useEffect(() => {
     const keys = (event: KeyboardEvent) => {
       const isTyping = event.target instanceof HTMLElement && event.target.matches("input, textarea, select");
+      if (event.isComposing) return; // an input method's own Escape and Enter
       const command = event.ctrlKey || event.metaKey;
       if (event.key === "Escape" && hasMenu.value) hasMenu.value = false;
       else if (event.key === "Escape" && writing.value && !dialog.value) stop();
       else if (command && event.shiftKey && event.key.toLowerCase() === "o") newChat();
       else if (command && event.key.toLowerCase() === "k") {
-        hasMenu.value = true;
+        hasMenu.value = matchMedia(NARROW).matches;
         query.value = "";
         requestAnimationFrame(() => document.getElementById("search")?.focus());
       } else if (command && event.key === "ArrowUp") editLast();

@@ -31,6 +31,7 @@ export function Sidebar({ onChosen }: { onChosen: () => void }) {
           placeholder={t.value.search}
           value={query.value}
           onInput={(event) => (query.value = event.currentTarget.value)}
+          onKeyDown={(event) => event.key === "Escape" && query.value && event.stopPropagation()} // it empties the field
         />
       </label>
       <ul>
@@ -67,6 +68,7 @@ function Entry({ c, onOpen }: { c: Conversation; onOpen: () => void }) {
   const isNaming = useSignal(false);
   if (isNaming.value) {
     const finish = (title: string) => {
+      if (!isNaming.value) return; // given up by Escape: a field that leaves the page is blurred as well
       isNaming.value = false;
       rename(c.id, title);
     };
@@ -79,6 +81,7 @@ function Entry({ c, onOpen }: { c: Conversation; onOpen: () => void }) {
           ref={(element) => element?.focus()}
           onBlur={(event) => finish(event.currentTarget.value)}
           onKeyDown={(event) => {
+            if (event.isComposing) return;
             if (event.key === "Enter") event.currentTarget.blur();
             if (event.key === "Escape") {
               event.stopPropagation();

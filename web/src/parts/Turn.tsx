@@ -129,10 +129,11 @@ function Editor({ text, onEnd, onSend }: { text: string; onEnd: () => void; onSe
     onSend(value);
   };
   const keys = (event: KeyboardEvent) => {
+    if (event.isComposing) return;
     if (event.key === "Escape") {
       event.stopPropagation();
       onEnd();
-    } else if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
+    } else if (event.key === "Enter" && !event.shiftKey) {
       event.preventDefault();
       submit();
     }
