@@ -35,6 +35,7 @@ def test_escape_leaves_what_has_the_focus_before_it_stops_an_answer(page: Any, s
     page.click(".sidebar li button[aria-label^='Rename']")
     page.press(".naming", "Escape")
     page.keyboard.press("Control+k")
+    expect(page.locator("#search")).to_be_focused()
     page.keyboard.type("first")
     page.keyboard.press("Escape")
     expect(page.locator("#search")).to_have_value("")
@@ -118,6 +119,27 @@ def test_two_tabs_see_the_same_conversations(page: Any, context: Any, address: s
     page.hover(".sidebar li")
     page.click(".sidebar li button[aria-label^='Delete']")
     expect(second.locator(".sidebar li")).to_have_count(0)
+
+
+def test_two_tabs_that_write_one_conversation_lose_nothing(page: Any, context: Any, address: str, script: Script):
+    say(page, "A beginning")
+    answered(page)
+    second = context.new_page()
+    second.goto(page.url)
+    script.words, script.pause = ["word "] * 40, 0.03
+    say(page, "From the first")
+    say(second, "From the second")
+    page.wait_for_selector(".turn.assistant:last-child footer")
+    second.wait_for_selector(".turn.assistant:last-child footer")
+    second.wait_for_timeout(500)
+    fresh = context.new_page()
+    fresh.goto(page.url)
+    fresh.wait_for_selector(".turn.assistant")
+    with fresh.expect_download() as download:
+        fresh.click("text=Export all (JSON)")
+    turns = json.loads(download.value.path().read_text())["conversations"][0]["turns"].values()
+    assert {"From the first", "From the second"} <= {turn["text"] for turn in turns}
+    assert [turn["text"] for turn in turns].count("word " * 40) == 2
 
 
 def test_conversations_are_renamed_found_deleted_and_brought_back(page: Any):
@@ -265,10 +287,26 @@ def test_the_token_of_the_link_opens_and_leaves_the_address(context: Any, script
     assert answered(page)
 
 
+def test_a_browser_that_keeps_nothing_still_chats(context: Any, script: Script, address: str):
+    context.add_init_script(
+        "for (const name of ['localStorage', 'indexedDB'])"
+        "  Object.defineProperty(window, name, {get() { throw new DOMException('denied', 'SecurityError') }})"
+    )
+    page = context.new_page()
+    page.goto(address)
+    page.wait_for_selector("text=does not keep")
+    say(page, "Hello?")
+    assert answered(page) == "Hello from the script."
+
+
 def test_without_the_token_it_is_asked_for(context: Any, script: Script, address: str):
     script.key = "the-key-of-this-server"
     page = context.new_page()
     page.goto(address)
+    for _ in range(3):
+        page.wait_for_selector("dialog[open] input")
+        page.keyboard.press("Escape")
+    expect(page.locator("dialog[open] input")).to_be_visible()
     page.fill("dialog input", "a wrong one")
     page.click("dialog button[type=submit]")
     page.wait_for_selector("text=not the server's")

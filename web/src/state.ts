@@ -5,7 +5,7 @@ import { Api, ApiError, type Model } from "./core/api";
 import { generate } from "./core/generate";
 import { language, words } from "./core/i18n";
 import { nameImages } from "./core/markdown";
-import { DEFAULTS, load, sampling, save, type Settings } from "./core/settings";
+import { DEFAULTS, keeper, load, sampling, save, type Settings } from "./core/settings";
 import { exportAll, importAll, newestFirst, search, Store, toMarkdown } from "./core/store";
 import { forgetToken, keepToken, takeToken, token } from "./core/token";
 import * as tree from "./core/tree";
@@ -13,9 +13,10 @@ import * as tree from "./core/tree";
 const SAVE_MILLISECONDS = 700;
 const MODELS_AGAIN_MILLISECONDS = 3000;
 
-takeToken(location, history, localStorage);
+const storage = keeper();
+takeToken(location, history, storage);
 
-export const settings = signal<Settings>(load(localStorage));
+export const settings = signal<Settings>(load(storage));
 export const speech = computed(() => language(settings.value.language, navigator.languages));
 export const t = computed(() => words(speech.value));
 
@@ -37,7 +38,7 @@ export const notice = signal<{ text: string; action?: { label: string; run: () =
 export const announced = signal("");
 export const isStored = signal(true);
 
-const api = new Api("", () => token(localStorage));
+const api = new Api("", () => token(storage));
 const otherTabs = new BroadcastChannel("pocketphi");
 let store: Store | null = null;
 let controller: AbortController | null = null;
@@ -51,7 +52,7 @@ export async function start(): Promise<void> {
   addEventListener("offline", () => (isOnline.value = false));
   addEventListener("hashchange", () => {
     // The link was opened again, in a tab that shows the page already.
-    if (takeToken(location, history, localStorage)) void askModels();
+    if (takeToken(location, history, storage)) void askModels();
   });
   addEventListener("pagehide", () => void saveNow());
   otherTabs.onmessage = () => void readAgain();
@@ -82,13 +83,13 @@ export async function askModels(): Promise<void> {
 }
 
 export function signIn(value: string): void {
-  keepToken(localStorage, value);
+  keepToken(storage, value);
   void askModels();
 }
 
 function askForToken(): void {
-  needsToken.value = token(localStorage) === null ? "first" : "wrong";
-  forgetToken(localStorage);
+  needsToken.value = token(storage) === null ? "first" : "wrong";
+  forgetToken(storage);
 }
 
 // Conversations.
@@ -116,7 +117,7 @@ function show(c: tree.Conversation): void {
  */
 function update(id: string, how: (c: tree.Conversation) => tree.Conversation, isGrowth = false): void {
   const isShown = id === current.value.id;
-  const before = isShown ? current.value : conversations.value.find((c) => c.id === id);
+  const before = find(id);
   if (!before) return;
   const after = how(before);
   batch(() => {
@@ -126,6 +127,10 @@ function update(id: string, how: (c: tree.Conversation) => tree.Conversation, is
   unsaved.add(id);
   saveTimer ??= setTimeout(() => void saveNow(), SAVE_MILLISECONDS);
 }
+
+/** A conversation as it is now: what is on the screen is ahead of the list. */
+const find = (id: string): tree.Conversation | undefined =>
+  id === current.value.id ? current.value : conversations.value.find((c) => c.id === id);
 
 /** Put a conversation in the list as it is now; without turns it is not worth an entry. */
 function list(c: tree.Conversation): void {
@@ -146,24 +151,33 @@ async function saveNow(): Promise<void> {
   settle();
   const waiting = conversations.value.filter((c) => unsaved.has(c.id));
   unsaved.clear();
+  if (!waiting.length || !store) return;
   try {
     await Promise.all(waiting.map((c) => store?.put(c)));
-    if (waiting.length) otherTabs.postMessage("changed");
+    isStored.value = true;
+    otherTabs.postMessage("changed");
   } catch {
+    for (const c of waiting) unsaved.add(c.id); // the next change tries again
     isStored.value = false;
   }
 }
 
-/** Another tab has saved: take what it did, but for what is changing here. */
+/** Another tab has saved: take what it did; of what is changing here, the turns that it added. */
 async function readAgain(): Promise<void> {
+  if (!store) return;
+  const kept = await store.all();
+  settle();
   const isOurs = (c: tree.Conversation) => unsaved.has(c.id) || writing.value?.conversation === c.id;
-  const kept = (await store?.all()) ?? [];
-  const ours = conversations.value.filter(isOurs);
-  const ids = new Set(ours.map((c) => c.id));
+  const known = new Map(conversations.value.map((c) => [c.id, c]));
+  const joined = kept.map((theirs) => {
+    const mine = known.get(theirs.id);
+    if (!mine) return theirs;
+    return isOurs(mine) ? tree.merge(theirs, mine) : tree.merge(mine, theirs);
+  });
+  const ids = new Set(kept.map((c) => c.id));
   batch(() => {
-    conversations.value = newestFirst([...ours, ...kept.filter((c) => !ids.has(c.id))]);
-    const shown = kept.find((c) => c.id === current.value.id);
-    if (shown && !ids.has(shown.id)) current.value = shown;
+    conversations.value = newestFirst([...joined, ...conversations.value.filter((c) => isOurs(c) && !ids.has(c.id))]);
+    current.value = conversations.value.find((c) => c.id === current.value.id) ?? current.value;
   });
 }
 
@@ -250,8 +264,10 @@ async function answer(id: string, question: string | null, begun?: string): Prom
     const waiting = (yes: boolean) => (isWaiting.value = yes);
     await generate(api, body, text, { change: frame.push, waiting }, controller.signal);
     frame.flush();
-    isServerThere.value = true;
-    announced.value = t.value.finished;
+    const ending = find(id)?.turns[turn]?.ending;
+    announced.value = ending === "done" ? t.value.finished : ending === "failed" ? t.value.cutOff : t.value.stopped;
+    if (ending === "failed") void askModels(); // it may be away, or have come back with others
+    else isServerThere.value = true;
   } catch (error) {
     frame.push({ ending: "failed", problem: "token" });
     frame.flush();
@@ -321,7 +337,7 @@ export async function importFile(file: File): Promise<void> {
 
 export function set(part: Partial<Settings>): void {
   settings.value = { ...settings.value, ...part };
-  save(localStorage, settings.value);
+  save(storage, settings.value);
 }
 
 export const resetSettings = (): void => set({ ...DEFAULTS, theme: settings.value.theme, language: settings.value.language });

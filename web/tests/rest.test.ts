@@ -83,6 +83,16 @@ describe("kept conversations", () => {
     expect((await store.all()).map((c) => c.id)).toEqual(["c", "a"]);
   });
 
+  test("keep what two tabs say at once, and a database that was closed is opened again", async () => {
+    const [here, there] = [await Store.open("tabs"), await Store.open("tabs")];
+    const begun = conversation("a", "Hi");
+    const said = (id: string) => append(begun, { id, role: "assistant", text: id, createdAt: 5 });
+    await here.put(said("x"));
+    (there as unknown as { database: IDBDatabase }).database.close();
+    await there.put(said("y"));
+    expect(Object.keys((await here.all())[0]!.turns).sort()).toEqual([...Object.keys(begun.turns), "x", "y"].sort());
+  });
+
   test("are found by all their words, in any case", () => {
     const list = [conversation("a", "Straße nach Köln"), conversation("b", "한국어 대화")];
     expect(search(list, "KÖLN straße").map((c) => c.id)).toEqual(["a"]);

@@ -1,5 +1,17 @@
 import { describe, expect, test } from "vitest";
-import { append, change, check, messages, newConversation, path, switchTo, titleOf, versions, type Conversation } from "../src/core/tree";
+import {
+  append,
+  change,
+  check,
+  merge,
+  messages,
+  newConversation,
+  path,
+  switchTo,
+  titleOf,
+  versions,
+  type Conversation,
+} from "../src/core/tree";
 
 function talk(...texts: string[]): Conversation {
   return texts.reduce(
@@ -44,6 +56,25 @@ describe("a conversation", () => {
     expect(titleOf("  short\nmore")).toBe("short");
     expect(titleOf("word ".repeat(30))).toMatch(/word…$/);
     expect(titleOf("😀".repeat(100))).toBe(`${"😀".repeat(60)}…`);
+  });
+});
+
+describe("a conversation in two tabs", () => {
+  const begun = append(newConversation("c", 0), { id: "q", role: "user", text: "Q", createdAt: 1 });
+  const answered = (id: string) => append(begun, { id, role: "assistant", text: id, createdAt: 2, parent: "q", ending: "done" });
+
+  test("keeps the turns of both, and the rest of one's own", () => {
+    const both = merge(answered("theirs"), { ...answered("mine"), title: "Mine" });
+    expect(Object.keys(both.turns).sort()).toEqual(["mine", "q", "theirs"]);
+    expect(both).toMatchObject({ title: "Mine", leaf: "mine" });
+  });
+
+  test("takes the turn that has got further, whoever's it is", () => {
+    const early = change(answered("a"), "a", { text: "a", ending: "writing" });
+    const late = change(answered("a"), "a", { text: "a b" });
+    const same = change(early, "a", { ending: "stopped" });
+    for (const both of [merge(early, late), merge(late, early)]) expect(both.turns["a"]).toMatchObject({ text: "a b", ending: "done" });
+    for (const both of [merge(early, same), merge(same, early)]) expect(both.turns["a"]?.ending).toBe("stopped");
   });
 });
 

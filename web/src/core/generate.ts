@@ -3,7 +3,7 @@
 import { ApiError, type Api, type ChatBody } from "./api";
 import type { Turn } from "./tree";
 
-const RETRIES = [500, 1000, 2000, 4000];
+const RETRIES = [500, 1000, 2000, 4000, 8000, 8000, 8000]; // half a minute: a server that loads a large model
 
 export interface Progress {
   /** Parts of the turn that changed. */

@@ -29,7 +29,23 @@ export const DEFAULTS: Settings = {
   language: "auto",
 };
 
-export function load(storage: Storage): Settings {
+export type Keeper = Pick<Storage, "getItem" | "setItem" | "removeItem">;
+
+/** `localStorage`; where a browser forbids it, what lasts as long as the page. */
+export function keeper(): Keeper {
+  try {
+    return localStorage;
+  } catch {
+    const kept = new Map<string, string>();
+    return {
+      getItem: (name) => kept.get(name) ?? null,
+      setItem: (name, value) => void kept.set(name, value),
+      removeItem: (name) => void kept.delete(name),
+    };
+  }
+}
+
+export function load(storage: Keeper): Settings {
   try {
     return mended(JSON.parse(storage.getItem(NAME) ?? "{}"));
   } catch {
@@ -37,7 +53,7 @@ export function load(storage: Storage): Settings {
   }
 }
 
-export function save(storage: Storage, settings: Settings): void {
+export function save(storage: Keeper, settings: Settings): void {
   storage.setItem(NAME, JSON.stringify(settings));
 }
 

@@ -1,19 +1,14 @@
 // Conversations stay in this browser: IndexedDB, one record each. Export and import are plain JSON that a person can read.
 
-import { check, path, type Conversation } from "./tree";
+import { check, merge, path, type Conversation } from "./tree";
 
 const STORE = "conversations";
 
 export class Store {
-  private constructor(private readonly database: IDBDatabase) {}
+  private constructor(private database: IDBDatabase, private readonly name: string) {}
 
-  static open(name = "pocketphi"): Promise<Store> {
-    return new Promise((resolve, reject) => {
-      const request = indexedDB.open(name, 1);
-      request.onupgradeneeded = () => request.result.createObjectStore(STORE, { keyPath: "id" });
-      request.onsuccess = () => resolve(new Store(request.result));
-      request.onerror = () => reject(request.error);
-    });
+  static async open(name = "pocketphi"): Promise<Store> {
+    return new Store(await connect(name), name);
   }
 
   /** Every conversation, the latest first. */
@@ -21,22 +16,47 @@ export class Store {
     return newestFirst(await this.run("readonly", (store) => store.getAll() as IDBRequest<Conversation[]>));
   }
 
+  /** Keep it, and the turns that another tab has added to it. */
   put(conversation: Conversation): Promise<unknown> {
-    return this.run("readwrite", (store) => store.put(conversation));
+    return this.run("readwrite", (store) => {
+      const before = store.get(conversation.id) as IDBRequest<Conversation | undefined>;
+      before.onsuccess = () => store.put(before.result ? merge(before.result, conversation) : conversation);
+      return before;
+    });
   }
 
   remove(id: string): Promise<unknown> {
     return this.run("readwrite", (store) => store.delete(id));
   }
 
-  private run<T>(mode: IDBTransactionMode, work: (store: IDBObjectStore) => IDBRequest<T>): Promise<T> {
+  private async run<T>(mode: IDBTransactionMode, work: (store: IDBObjectStore) => IDBRequest<T>): Promise<T> {
+    const transaction = await this.begin(mode);
     return new Promise((resolve, reject) => {
-      const transaction = this.database.transaction(STORE, mode);
       const request = work(transaction.objectStore(STORE));
       transaction.oncomplete = () => resolve(request.result);
       transaction.onabort = transaction.onerror = () => reject(transaction.error ?? request.error);
     });
   }
+
+  /** A browser may close the database of a page that sleeps; it is opened again when it is needed. */
+  private async begin(mode: IDBTransactionMode): Promise<IDBTransaction> {
+    try {
+      return this.database.transaction(STORE, mode);
+    } catch (error) {
+      if (!(error instanceof DOMException) || error.name !== "InvalidStateError") throw error;
+      this.database = await connect(this.name);
+      return this.database.transaction(STORE, mode);
+    }
+  }
+}
+
+function connect(name: string): Promise<IDBDatabase> {
+  return new Promise((resolve, reject) => {
+    const request = indexedDB.open(name, 1);
+    request.onupgradeneeded = () => request.result.createObjectStore(STORE, { keyPath: "id" });
+    request.onsuccess = () => resolve(request.result);
+    request.onerror = () => reject(request.error);
+  });
 }
 
 export function newestFirst(list: readonly Conversation[]): Conversation[] {

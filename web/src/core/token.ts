@@ -1,10 +1,12 @@
 // The key of a server that others on the network reach. It comes in the link's fragment, which browsers never send, and is
 // taken out of the address at once, so that it is in no history, bookmark or screenshot.
 
+import type { Keeper } from "./settings";
+
 const NAME = "pocketphi.token";
 
 /** Keep the token that the address brings, if any; whether it did. */
-export function takeToken(location: Location, history: History, storage: Storage): boolean {
+export function takeToken(location: Location, history: History, storage: Keeper): boolean {
   const found = /^#token=([\w~.+/=-]{1,256})$/.exec(location.hash)?.[1];
   if (found === undefined) return false;
   storage.setItem(NAME, decodeURIComponent(found));
@@ -12,6 +14,6 @@ export function takeToken(location: Location, history: History, storage: Storage
   return true;
 }
 
-export const token = (storage: Storage): string | null => storage.getItem(NAME);
-export const keepToken = (storage: Storage, value: string): void => storage.setItem(NAME, value.trim());
-export const forgetToken = (storage: Storage): void => storage.removeItem(NAME);
+export const token = (storage: Keeper): string | null => storage.getItem(NAME);
+export const keepToken = (storage: Keeper, value: string): void => storage.setItem(NAME, value.trim());
+export const forgetToken = (storage: Keeper): void => storage.removeItem(NAME);

@@ -52,6 +52,21 @@ export function change(c: Conversation, id: string, part: Partial<Turn>): Conver
   return turn ? { ...c, turns: { ...c.turns, [id]: { ...turn, ...part } } } : c;
 }
 
+/**
+ * One conversation as two tabs know it: every turn of both, of a turn that both know the one that has got further; for
+ * the rest, what `mine` says.
+ */
+export function merge(theirs: Conversation, mine: Conversation): Conversation {
+  const turns = { ...theirs.turns, ...mine.turns };
+  for (const [id, turn] of Object.entries(theirs.turns)) {
+    const own = mine.turns[id];
+    if (!own) continue;
+    const isAhead = turn.text.length - own.text.length || Number(own.ending === "writing") - Number(turn.ending === "writing");
+    if (isAhead > 0) turns[id] = turn;
+  }
+  return { ...mine, turns, updatedAt: Math.max(theirs.updatedAt, mine.updatedAt) };
+}
+
 /** From the root to `leaf`. */
 export function path(c: Conversation, leaf: string | null = c.leaf): Turn[] {
   const found: Turn[] = [];

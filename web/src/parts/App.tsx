@@ -35,7 +35,7 @@ export function App() {
         hasMenu.value = matchMedia(NARROW).matches;
         query.value = "";
         requestAnimationFrame(() => document.getElementById("search")?.focus());
-      } else if (command && event.key === "ArrowUp") editLast();
+      } else if (command && event.key === "ArrowUp" && !isWritten(event.target)) editLast();
       else if (event.key === "?" && !isTyping) dialog.value = "shortcuts";
       else return;
       event.preventDefault();
@@ -97,6 +97,9 @@ function Notice() {
     </div>
   );
 }
+
+/** Whether a field holds text, in which Ctrl and the arrows move. */
+const isWritten = (target: EventTarget | null) => target instanceof HTMLTextAreaElement && target.value !== "";
 
 function editLast(): void {
   const last = path(current.value).findLast((turn) => turn.role === "user");

@@ -20,7 +20,7 @@ function Dialog({ title, onClose, children, cannotClose }: DialogProps) {
     <dialog
       ref={element}
       aria-label={title}
-      onClose={onClose}
+      onClose={cannotClose ? () => element.current?.showModal() : onClose} // a second Escape closes whatever `cancel` says
       onCancel={(event) => cannotClose && event.preventDefault()}
       onClick={(event) => event.target === element.current && !cannotClose && onClose()}
     >

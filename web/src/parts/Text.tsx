@@ -1,8 +1,8 @@
 // Markdown on the screen. Blocks are memoised by their source, so while an answer grows only its last block is built anew.
 
 import { memo } from "preact/compat";
-import { useEffect, useMemo, useRef, useState } from "preact/hooks";
-import { formula, highlighted } from "../core/lazy";
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
+import { formula, highlighted, known } from "../core/lazy";
 import { html, parse, sanitisedMath, type Parsed } from "../core/markdown";
 import { t } from "../state";
 import { IconButton } from "./icons";
@@ -26,11 +26,17 @@ export function Text({ text, isGrowing }: { text: string; isGrowing: boolean }) 
 const Prose = memo(({ source }: { source: string }) => {
   const element = useRef<HTMLDivElement>(null);
   const markup = useMemo(() => html(source), [source]);
-  useEffect(() => {
+  useLayoutEffect(() => {
     let isCurrent = true;
     for (const span of element.current?.querySelectorAll<HTMLElement>("span.math") ?? []) {
       const tex = span.textContent ?? "";
-      formula(tex, span.dataset["display"] === "1")
+      const isDisplay = span.dataset["display"] === "1";
+      const before = known(tex, isDisplay);
+      if (before !== undefined) {
+        span.innerHTML = sanitisedMath(before);
+        continue;
+      }
+      formula(tex, isDisplay)
         .then((mathml) => isCurrent && (span.innerHTML = sanitisedMath(mathml)))
         .catch(() => undefined); // the formula stays as it was written
     }

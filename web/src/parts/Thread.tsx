@@ -17,7 +17,7 @@ export function Thread() {
   const isBusy = writing.value !== null;
   useLayoutEffect(() => {
     follows.current = true;
-  }, [c.id]);
+  }, [c.id, writing.value?.turn]);
   useEffect(() => {
     const element = box.current;
     if (element && follows.current) element.scrollTop = element.scrollHeight;

@@ -3,7 +3,7 @@
 import { memo } from "preact/compat";
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { Turn as TurnData } from "../core/tree";
-import { edit, goOn, regenerate, say, showBranch, t } from "../state";
+import { edit, goOn, regenerate, say, showBranch, t, writing } from "../state";
 import { IconButton } from "./icons";
 import { Text } from "./Text";
 
@@ -124,7 +124,9 @@ function Editor({ text, onEnd, onSend }: { text: string; onEnd: () => void; onSe
   const [value, setValue] = useState(text);
   const area = useRef<HTMLTextAreaElement>(null);
   useEffect(() => area.current?.focus(), []);
+  const cannotSend = !value.trim() || writing.value !== null;
   const submit = () => {
+    if (cannotSend) return;
     onEnd();
     onSend(value);
   };
@@ -148,7 +150,7 @@ function Editor({ text, onEnd, onSend }: { text: string; onEnd: () => void; onSe
         onInput={(event) => setValue(event.currentTarget.value)}
         onKeyDown={keys}
       />
-      <button type="submit" class="primary" disabled={!value.trim()}>{t.value.save}</button>
+      <button type="submit" class="primary" disabled={cannotSend}>{t.value.save}</button>
       <button type="button" onClick={onEnd}>{t.value.cancel}</button>
     </form>
   );
