@@ -35,7 +35,7 @@ PROMPT_TOKENS_ALONE = 512
 PROMPT_TOKENS_BESIDE = 64
 """While others write. Measured on AMX: such a step takes about four times as long as one that only writes, with
 SmolLM2-135M as with phi-3-mini, and reads prompts at four fifths of full speed."""
-PROMPT_TOKENS_BRIEFLY = 8
+PROMPT_TOKENS_BRIEFLY = 4
 """After a step that was broken off, so that this one comes to its end whoever leaves meanwhile."""
 
 
